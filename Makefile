@@ -1,0 +1,51 @@
+# Two commands matter: `make up` runs a fleet, `make test` runs every test.
+
+PYTHON ?= python3
+DATA ?= fleet-data
+ARGS ?=
+TESTS ?=
+N ?= 500
+SEED ?=
+
+# Another interpreter gets an environment of its own, next to .venv.
+VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON)))
+
+help:
+	@echo 'make up      set everything up and run a fleet (DATA=$(DATA), ARGS=)'
+	@echo 'make test    set everything up and run the tests (TESTS=, PYTHON=)'
+	@echo 'make setup   what both of them do first: fill $(VENV)'
+	@echo 'make lint    run only the checks of style and layers'
+	@echo 'make format  let ruff rewrite the sources'
+	@echo 'make faults  kill processes, then compare all (N=$(N), SEED=, ARGS=)'
+	@echo 'make bench   run the benchmarks'
+	@echo 'make clean   remove the environments and every cache in the tree'
+
+setup:
+	@tests/setup/environment --python '$(PYTHON)' $(VENV)
+
+up: setup
+	@exec $(VENV)/bin/hgfleet up --data '$(DATA)' $(ARGS)
+
+test: setup
+	@exec $(VENV)/bin/python tests/run $(TESTS)
+
+faults: setup
+	@exec $(VENV)/bin/python tests/faults/run.py --faults '$(N)' \
+		$(if $(SEED),--seed '$(SEED)') $(ARGS)
+
+lint: setup
+	@exec $(VENV)/bin/python tests/run 'test-check-*.t' tests/unit/test_layers.py
+
+format: setup
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+bench:
+	@tests/setup/environment --bench --python '$(PYTHON)' $(VENV)
+	@HGFLEET_THOROUGH=1 $(VENV)/bin/python bench $(ARGS)
+
+clean:
+	rm -rf .venv .venv-* .venv*.lock build dist tests/names/*.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.PHONY: help setup up test faults lint format bench clean

@@ -1,0 +1,1 @@
+"""The library under hgfleet's extensions; it imports nothing of Mercurial."""

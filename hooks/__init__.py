@@ -1,0 +1,1 @@
+"""Push checks: one policy, one file, one function."""
