@@ -1,0 +1,1 @@
+"""The pure part of hgfleet: decisions without I/O, clock or Mercurial."""
