@@ -1,0 +1,34 @@
+"""What differs between the versions of Mercurial that are supported.
+
+Each function says for which versions it is there; with those no longer
+supported, it can go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def initialize() -> None:
+    """Have Mercurial's own commands, revsets and the like registered.
+
+    From 7.2 on that is the duty of who does not come in through ``hg``.
+    """
+    try:
+        from mercurial import initialization
+    except ImportError:
+        return
+    initialization.init()
+
+
+def repository(ui: Any, path: bytes, create: bool = False) -> Any:
+    """Open, or make, the local repository at ``path``.
+
+    Until 7.1 that was ``hg.repository``.
+    """
+    opener: Any
+    try:
+        from mercurial.repo import factory as opener
+    except ImportError:
+        from mercurial import hg as opener
+    return opener.repository(ui, path, create=create)

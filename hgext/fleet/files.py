@@ -1,0 +1,57 @@
+"""Small files that others read while they are replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+
+
+def replace(path: str, data: bytes, sync: bool = False) -> None:
+    """Make ``path`` contain ``data``; readers see the old or the new whole.
+
+    With ``sync`` it also survives a power cut.  Missing folders are made.
+    """
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f'.tmp-{os.urandom(8).hex()}')
+    # Made with the mode that the umask leaves.  To learn the umask means to
+    # set it, for the other threads too.
+    handle = os.open(temporary, _NEW, 0o666)
+    try:
+        with open(handle, 'wb') as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
+    if sync:
+        sync_folder(folder)
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in ``folder`` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(path: str) -> bytes | None:
+    """Return the content of ``path``, or None when there is no such file."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def remove(path: str) -> None:
+    """Remove ``path``; harmless when there is no such file."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

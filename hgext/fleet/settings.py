@@ -1,0 +1,182 @@
+"""The settings that every part of the fleet reads, as one type.
+
+They stand in two sections of hgrc; :data:`ITEMS` is the one place where
+their names and defaults are.  An extension of the fleet calls
+:func:`declare` from its ``uisetup`` and :func:`read` when it needs them.
+
+    [fleet]
+    node = hg1                     # this node's name, unlike any other's
+    role = primary                 # or mirror
+    root = /srv/hg/repos           # the repositories
+    state = /srv/hg/state          # this node's own small files
+    ledger = sqlite:///var/lib/hgfleet/ledger.db
+    blobs = file:///var/lib/hgfleet/blobs
+    directory = file:///etc/hgfleet/users.toml
+    url = http://hg1.example.org/  # where it serves, for `hgfleet status`
+    ssh = ssh://hg@hg1.example.org/
+
+    [replicate]
+    partitions = 8                 # never change it on a running fleet
+    partition-map.10 = 4: try      # partitions, and the start of a name
+    inline-limit = 64 KB          # larger payloads go to the blob store
+    lease = 5                      # seconds
+    wait = none                    # or visible: a push returns when it is
+                                   # readable on every live mirror
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from .core import names
+from .core.errors import SettingError
+
+# section, item, default
+ITEMS: tuple[tuple[bytes, bytes, Any], ...] = (
+    (b'fleet', b'node', None),
+    (b'fleet', b'role', b'primary'),
+    (b'fleet', b'root', None),
+    (b'fleet', b'state', None),
+    (b'fleet', b'ledger', None),
+    (b'fleet', b'blobs', None),
+    (b'fleet', b'directory', None),
+    (b'fleet', b'url', b''),
+    (b'fleet', b'ssh', b''),
+    (b'fleet', b'user', b''),
+    (b'devel', b'fleet-failpoint', b''),
+    (b'replicate', b'partitions', 8),
+    (b'replicate', b'inline-limit', b'64 KB'),
+    (b'replicate', b'lease', b'5'),
+    (b'replicate', b'wait', b'none'),
+)
+
+ROLES = ('primary', 'mirror')
+WAITS = ('none', 'visible')
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one node; ``lease`` is in seconds."""
+
+    node: str
+    role: str
+    root: str
+    state: str
+    ledger: str
+    blobs: str
+    url: str
+    ssh: str
+    partitions: int
+    partition_rules: tuple[tuple[str, tuple[int, ...]], ...]
+    inline_limit: int
+    lease: float
+    wait: str
+
+    def partition(self, repo: str) -> int:
+        """Return the partition of a repository."""
+        return names.partition(repo, self.partitions, self.partition_rules)
+
+
+def declare(ui: Any) -> None:
+    """Register the items with Mercurial; harmless when repeated."""
+    from mercurial import configitems
+
+    for section, item, default in ITEMS:
+        known = ui._knownconfig.setdefault(section, configitems.itemregister())
+        if item not in known:
+            known[item] = configitems.configitem(section, item, default)
+    known = ui._knownconfig[b'replicate']
+    if b'partition-map.*' not in known:
+        known[b'partition-map.*'] = configitems.configitem(
+            b'replicate', b'partition-map.*', None, generic=True
+        )
+
+
+def read(ui: Any) -> Settings:
+    """Return the settings of this node; SettingError when one is wrong."""
+
+    def required(item: str) -> str:
+        value = _text(ui, 'fleet', item)
+        if not value:
+            raise SettingError(
+                f'fleet.{item} is not set',
+                'see "hg help replicate" for the settings of a node',
+            )
+        return value
+
+    return Settings(
+        node=names.node(required('node')),
+        role=_one_of('fleet.role', _text(ui, 'fleet', 'role'), ROLES),
+        root=required('root').rstrip('/'),
+        state=required('state').rstrip('/'),
+        ledger=required('ledger'),
+        blobs=required('blobs'),
+        url=_text(ui, 'fleet', 'url'),
+        ssh=_text(ui, 'fleet', 'ssh'),
+        partitions=_positive(ui, 'partitions'),
+        partition_rules=_rules(ui),
+        inline_limit=ui.configbytes(b'replicate', b'inline-limit'),
+        lease=_seconds(_text(ui, 'replicate', 'lease')),
+        wait=_one_of('replicate.wait', _text(ui, 'replicate', 'wait'), WAITS),
+    )
+
+
+def _text(ui: Any, section: str, item: str) -> str:
+    value = ui.config(section.encode(), item.encode())
+    return (value or b'').decode('utf-8', 'surrogateescape')
+
+
+def _one_of(item: str, value: str, choices: tuple[str, ...]) -> str:
+    if value in choices:
+        return value
+    raise SettingError(f'{item} is {value!r}; use {" or ".join(choices)}')
+
+
+def _positive(ui: Any, item: str) -> int:
+    value: int = ui.configint(b'replicate', item.encode())
+    if value < 1:
+        raise SettingError(f'replicate.{item} is {value}; use 1 or more')
+    return value
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.2 <= seconds <= 3600:
+        raise SettingError(
+            f'replicate.lease is {value!r}; use 0.2 to 3600 seconds'
+        )
+    return seconds
+
+
+def _rules(ui: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    rules = []
+    for item, value in sorted(ui.configitems(b'replicate')):
+        if not item.startswith(b'partition-map.'):
+            continue
+        said = value.decode('utf-8', 'surrogateescape')
+        where, colon, pattern = said.partition(':')
+        try:
+            chosen = tuple(int(one) for one in where.split(','))
+        except ValueError:
+            chosen = ()
+        pattern = pattern.strip()
+        if not colon or not chosen or not _is_pattern(pattern):
+            raise SettingError(
+                f'replicate.{item.decode("utf-8", "replace")} is {said!r}; '
+                'use "N,N: start-of-name", which is a regular expression'
+            )
+        rules.append((pattern, chosen))
+    return tuple(rules)
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
