@@ -1,0 +1,101 @@
+"""Open what the settings name by URL: the ledger, the blobs, the directory.
+
+    [fleet]
+    ledger = sqlite:///var/lib/hgfleet/ledger.db
+    blobs = file:///var/lib/hgfleet/blobs
+    directory = file:///etc/hgfleet/users.toml
+
+The part before ``://`` picks an adapter from the tables below.  An adapter's
+module is imported only when it is opened, so a push pays for no driver that
+it does not use.  The schemes ``sqlite`` and ``file`` take an absolute path,
+as it is written (nothing in it is decoded); any other adapter is given all
+that follows ``://``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import SettingError
+
+if TYPE_CHECKING:
+    from ..ports import Blobs, Clock, Directory, Ledger
+
+LEDGERS = {'sqlite': 'ledger_sqlite:SqliteLedger'}
+BLOBS = {'file': 'blobs_dir:DirBlobs'}
+DIRECTORIES = {'file': 'directory_file:FileDirectory'}
+
+_LOCAL = frozenset({'sqlite', 'file'})
+
+
+def open_ledger(url: str) -> Ledger:
+    """Open the ledger; raises SettingError or LedgerError."""
+    return _open('[fleet] ledger', LEDGERS, url)  # type: ignore[no-any-return]
+
+
+def open_blobs(url: str) -> Blobs:
+    """Open the blob store; raises SettingError or BlobError."""
+    return _open('[fleet] blobs', BLOBS, url)  # type: ignore[no-any-return]
+
+
+def open_directory(url: str) -> Directory:
+    """Open the directory; raises SettingError or DirectoryUnavailable."""
+    return _open('[fleet] directory', DIRECTORIES, url)  # type: ignore[no-any-return]
+
+
+def system_clock() -> Clock:
+    """Return this machine's clock."""
+    return _load('clock_system:SystemClock')()  # type: ignore[no-any-return]
+
+
+def _open(setting: str, table: dict[str, str], url: str) -> Any:
+    scheme, mark, place = url.partition('://')
+    if not mark or scheme not in table:
+        raise SettingError(_complaint(setting, url), _accepted(table))
+    if scheme in _LOCAL and not place.startswith('/'):
+        raise SettingError(
+            f'{setting} = {url}: {place!r} is not an absolute path',
+            _accepted(table),
+        )
+    try:
+        adapter = _load(table[scheme])
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f'{setting}: {scheme}:// needs the Python module {error.name}',
+            f'install it: pip install "hgfleet[{scheme}]"',
+        ) from error
+    return adapter(place)
+
+
+def _complaint(setting: str, url: str) -> str:
+    """Say what is wrong with a URL; what follows its scheme may be secret."""
+    if not url:
+        return f'{setting} is not set'
+    scheme, mark, _place = url.partition('://')
+    if not mark:
+        return f'{setting} = {url[:80]}: this is not a URL'
+    return f'{setting}: the scheme {scheme[:80]!r} is not known'
+
+
+def _accepted(table: dict[str, str]) -> str:
+    forms = (
+        f'{scheme}:///PATH' if scheme in _LOCAL else f'{scheme}://...'
+        for scheme in sorted(table)
+    )
+    return f'accepted: {", ".join(forms)}'
+
+
+def _load(target: str) -> Any:
+    """Import ``module:Class`` of this package; return the class."""
+    module, _colon, name = target.partition(':')
+    with _plain_imports():
+        return getattr(importlib.import_module(f'{__name__}.{module}'), name)
+
+
+def _plain_imports() -> AbstractContextManager[Any]:
+    """Switch off Mercurial's lazy imports, which many drivers do not stand."""
+    lazy = sys.modules.get('hgdemandimport')
+    return nullcontext() if lazy is None else lazy.deactivated()
