@@ -1,0 +1,85 @@
+"""keep repositories of a fleet equal, through one ledger
+
+Every repository under ``fleet.root`` is *hosted*: each transaction on it,
+from a push over SSH or from a command on this machine, becomes one entry of
+the ledger before anybody can see it, and every node applies the same entries
+in the same order.
+
+A node is configured in its hgrc::
+
+  [extensions]
+  replicate =
+  pushlog =
+
+  [fleet]
+  node = hg1
+  role = primary
+  root = /srv/hg/repos
+  state = /srv/hg/state
+  ledger = sqlite:///var/lib/hgfleet/ledger.db
+  blobs = file:///var/lib/hgfleet/blobs
+
+and runs one daemon, :hg:`replicate::serve`, which applies what other nodes
+have put into the ledger. On a mirror (``role = mirror``) it also decides,
+together with the daemons of the other mirrors, up to where repositories may
+be shown.
+
+Repositories are made, configured and removed with
+:hg:`replicate::create`, :hg:`replicate::config` and
+:hg:`replicate::delete`; never with :hg:`init` or ``rm``.
+
+``replicate.partitions`` (default 8)
+  the number of streams in the ledger; it must be the same on all nodes and
+  must never be changed.
+
+``replicate.partition-map.NAME``
+  ``N,N: start``: repositories whose names match the regular expression
+  ``start`` live in one of these partitions; tried in the order of NAME.
+
+``replicate.inline-limit`` (default 64 KB)
+  payloads larger than this go to the blob store.
+
+``replicate.lease`` (default 5 seconds)
+  how long a mirror may serve, and is waited for, after its last sign of
+  life.
+
+``replicate.wait`` (``none`` or ``visible``, default ``none``)
+  with ``visible``, a push returns only when every live mirror shows it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mercurial import extensions, repair
+
+from ..fleet import edge, failpoint, meta, settings
+from . import commands, produce
+from .node import Node
+
+testedwith = meta.TESTEDWITH
+minimumhgversion = meta.MINIMUM_HG
+buglink = meta.BUGLINK
+
+cmdtable = commands.cmdtable
+
+
+def uisetup(ui: Any) -> None:
+    """Register the settings, and refuse to strip."""
+    settings.declare(ui)
+    failpoint.arm(ui)
+    extensions.wrapfunction(repair, 'strip', produce.refuse_strip)
+
+
+def reposetup(ui: Any, repo: Any) -> None:
+    """Make a local repository under ``fleet.root`` a hosted one."""
+    root = ui.config(b'fleet', b'root')
+    if not repo.local() or not root:
+        return
+    inside = os.path.relpath(repo.root, os.path.realpath(root))
+    if inside.startswith(b'..') or inside == b'.':
+        return
+    with edge.refusing():
+        node = Node.of(ui)
+        produce.hosting(repo, node.hosted(edge.text(inside)))

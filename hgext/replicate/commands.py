@@ -1,0 +1,224 @@
+"""The commands of a node."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mercurial import cmdutil, registrar
+from mercurial.i18n import _
+
+from ..fleet import edge, files
+from ..fleet.core.entry import Entry, Kind
+from ..fleet.core.errors import NameRefused, SettingError
+from ..fleet.core.ledger import RepoState
+from . import digest
+from .follow import catch_up_patiently
+from .node import Hosted, Node
+from .produce import who
+from .publish import publish
+
+cmdtable: dict[bytes, Any] = {}
+command = registrar.command(cmdtable)
+
+# What a hosted repository's own hgrc may set: nothing that runs code.
+CONFIGURABLE = ('web', 'phases', 'experimental', 'server')
+
+
+@command(
+    b'replicate::serve',
+    [],
+    b'',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def serve_command(ui: Any, **opts: Any) -> None:
+    """be this node's daemon, in the foreground, until SIGTERM
+
+    The daemon applies what other nodes have put into the ledger, keeps this
+    node's lease, and on a mirror writes up to where repositories may be
+    shown.
+    """
+    # Imported here: a push has no use for it, and pays for what it imports.
+    from .serve import serve
+
+    with edge.refusing():
+        serve(Node.of(ui))
+
+
+@command(
+    b'replicate::create',
+    [(b'', b'hgrc', b'', _(b'what the hgrc of the repository is'), _(b'FILE'))],
+    _(b'NAME'),
+    helpcategory=command.CATEGORY_REPO_CREATION,
+    norepo=True,
+)
+def create_command(ui: Any, name: bytes, **opts: Any) -> None:
+    """make a repository on every node of the fleet"""
+    with edge.refusing():
+        hosted = Node.of(ui).hosted(edge.text(name))
+        if catch_up_patiently(hosted).state.exists:
+            raise NameRefused(f'{hosted.name} exists already')
+        _change(ui, hosted, Kind.CREATE, _hgrc(ui, opts['hgrc']))
+
+
+@command(
+    b'replicate::config',
+    [],
+    _(b'NAME [FILE]'),
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def config_command(
+    ui: Any, name: bytes, path: bytes = b'', **opts: Any
+) -> None:
+    """replace the hgrc of a repository on every node of the fleet
+
+    Without FILE the repository is left with no hgrc. Only the sections web,
+    phases, experimental and server may be set.
+    """
+    with edge.refusing():
+        hosted = _existing(ui, name)
+        _change(ui, hosted, Kind.CONFIG, _hgrc(ui, path))
+
+
+@command(
+    b'replicate::delete',
+    [],
+    _(b'NAME'),
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def delete_command(ui: Any, name: bytes, **opts: Any) -> None:
+    """remove a repository from every node of the fleet"""
+    with edge.refusing():
+        _change(ui, _existing(ui, name), Kind.DELETE, None)
+
+
+@command(
+    b'replicate::catchup',
+    [],
+    _(b'NAME...'),
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def catchup_command(ui: Any, *names: bytes, **opts: Any) -> None:
+    """apply what this node's repositories lack, once"""
+    with edge.refusing():
+        node = Node.of(ui)
+        for name in names:
+            hosted = node.hosted(edge.text(name))
+            state = catch_up_patiently(hosted).state
+            ui.status(edge.local(f'{hosted.name}: at entry {state.seq}\n'))
+
+
+@command(
+    b'replicate::rebuild',
+    [],
+    _(b'NAME'),
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def rebuild_command(ui: Any, name: bytes, **opts: Any) -> None:
+    """make this node's copy of a repository anew from the ledger
+
+    For a copy that is damaged, or was changed behind the ledger's back. What
+    is not in the ledger is lost. Meanwhile this node does not serve the
+    repository; others do. Interrupted, it goes on by itself.
+    """
+    from .lifecycle import set_aside
+
+    with edge.refusing():
+        hosted = Node.of(ui).hosted(edge.text(name))
+        if os.path.isdir(os.path.join(hosted.path, '.hg')):
+            set_aside(hosted)
+        state = catch_up_patiently(hosted).state
+        files.remove(hosted.quarantine)
+        ui.status(edge.local(f'{hosted.name}: rebuilt, at entry {state.seq}\n'))
+
+
+@command(
+    b'replicate::digest',
+    cmdutil.formatteropts,
+    b'',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+)
+def digest_command(ui: Any, repo: Any, **opts: Any) -> int:
+    """compare a repository with what the ledger says of it
+
+    Exits with 1 when the digest of what is on disk is not the one that the
+    last applied entry states.
+    """
+    hosted = getattr(repo.unfiltered(), '_fleet', None)
+    with edge.refusing():
+        if hosted is None:
+            raise NameRefused('this repository is not part of a fleet')
+        state = hosted.applied().state
+    actual = digest.of(repo)
+    with ui.formatter(b'replicate-digest', _bytes(opts)) as fm:
+        fm.startitem()
+        fm.write(b'name', b'%s\n', edge.local(hosted.name))
+        fm.write(b'seq', b'entry:  %d\n', state.seq)
+        fm.write(b'ledger', b'ledger: %s\n', state.digest.encode())
+        fm.write(b'actual', b'actual: %s\n', actual.encode())
+    return 0 if state.digest in ('', actual) else 1
+
+
+def _bytes(opts: dict[str, Any]) -> dict[bytes, Any]:
+    return {key.encode(): value for key, value in opts.items()}
+
+
+def _existing(ui: Any, name: bytes) -> Hosted:
+    hosted = Node.of(ui).hosted(edge.text(name))
+    if not catch_up_patiently(hosted).state.exists:
+        raise NameRefused(f'there is no repository {hosted.name}')
+    return hosted
+
+
+def _change(ui: Any, hosted: Hosted, kind: Kind, hgrc: str | None) -> None:
+    state = catch_up_patiently(hosted).state
+    publish(hosted, state, _entry(ui, hosted, kind, state, hgrc))
+    catch_up_patiently(hosted)
+
+
+def _entry(
+    ui: Any, hosted: Hosted, kind: Kind, state: RepoState, hgrc: str | None
+) -> Entry:
+    now = int(hosted.node.clock.wall() * 1000)
+    return Entry(
+        kind=kind,
+        repo=hosted.name,
+        seq=state.seq + 1,
+        prev=state.seq,
+        node=hosted.node.settings.node,
+        user=who(ui),
+        time=max(now, state.time),
+        push_id=0 if kind is Kind.CREATE else state.push_id,
+        digest='' if kind is Kind.CREATE else state.digest,
+        source=kind.value,
+        text=hgrc,
+    )
+
+
+def _hgrc(ui: Any, path: bytes) -> str | None:
+    if not path:
+        return None
+    import configparser
+
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = file.read()
+        parser = configparser.RawConfigParser(strict=False)
+        parser.read_string(content)
+    except (OSError, ValueError, configparser.Error) as problem:
+        raise SettingError(
+            f'{edge.text(path)} cannot be used as an hgrc: {problem}'
+        ) from None
+    for section in parser.sections():
+        if section not in CONFIGURABLE:
+            raise SettingError(
+                f'{edge.text(path)}: a hosted repository may not set '
+                f'[{section}]',
+                f'it may set {", ".join(CONFIGURABLE)}',
+            )
+    return content

@@ -1,0 +1,111 @@
+"""Following: applying to this node what the ledger has and it has not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from mercurial import error
+
+from ..fleet.core.applied import Applied
+from ..fleet.core.entry import Kind, Record
+from ..fleet.core.errors import FleetError, Quarantined
+from ..fleet.core.ledger import Judged, Verdict, fold
+from ..fleet.edge import local
+from .node import Hosted
+from .opening import applying, open_repository
+from .perform import perform
+
+_PAUSE = 0.02
+
+# After these, the repository that was open is no longer the one there is.
+_RENEWING = (Kind.CREATE, Kind.DELETE)
+
+
+def catch_up(hosted: Hosted, repo: Any = None) -> Applied:
+    """Apply all entries of one repository that are still missing.
+
+    ``repo`` is the open repository where the caller has one; then the
+    caller must hold its lock.  Raises LedgerUnavailable, Quarantined, and
+    error.LockHeld.
+    """
+    applied = hosted.applied()
+    if hosted.unfinished:
+        # Whoever is at work has the lock; else this rolls back.
+        with applying(repo or open_repository(hosted)):
+            applied = hosted.applied()
+    while True:
+        batch = hosted.node.ledger.read(
+            hosted.stream, applied.state.position, hosted.keys
+        )
+        if not batch:
+            return applied
+        applied = follow(hosted, applied, batch, repo)
+
+
+def catch_up_patiently(hosted: Hosted, patience: float = 600.0) -> Applied:
+    """Catch up, waiting for whoever holds the repository's lock.
+
+    That is this node's daemon, at work on the same entries, or a push.
+    Raises error.LockHeld when it takes longer than ``patience`` seconds.
+    """
+    deadline = hosted.node.clock.boot() + patience
+    while True:
+        try:
+            return catch_up(hosted)
+        except error.LockHeld:
+            if hosted.node.clock.boot() > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def refresh(hosted: Hosted, repo: Any) -> None:
+    """Catch up for a reader, if that is possible just now.
+
+    A reader is served what is there when the ledger does not answer, when a
+    push is under way, and when the repository is quarantined.
+    """
+    try:
+        catch_up(hosted, repo)
+    except (FleetError, error.LockHeld) as problem:
+        hosted.node.ui.log(
+            b'replicate', b'%s: %s\n', local(hosted.name), local(str(problem))
+        )
+
+
+def follow(
+    hosted: Hosted,
+    applied: Applied,
+    batch: Sequence[Record],
+    repo: Any = None,
+) -> Applied:
+    """Apply the valid entries among ``batch``; errors as for catch_up.
+
+    ``batch`` must hold every record of the repository from the applied
+    position on, up to some offset.
+    """
+    for record in batch:
+        if record.offset < applied.state.position:
+            continue
+        judged = fold(applied.state, record)
+        if judged.verdict is Verdict.HALTED:
+            raise _halted(hosted, judged)
+        if judged.verdict is Verdict.VALID:
+            applied = perform(hosted, judged, applied, repo)
+            if judged.entry is None or judged.entry.kind in _RENEWING:
+                repo = None
+        else:
+            applied = replace(applied, state=judged.state)
+    return applied
+
+
+def _halted(hosted: Hosted, judged: Judged) -> Quarantined:
+    state = judged.state
+    return Quarantined(
+        f'{hosted.name}: the entry after {state.seq} (offset '
+        f'{state.halted_at} of {hosted.stream}) cannot be read: '
+        f'{state.halted}',
+        'run "hgfleet status"; nothing after that entry is applied',
+    )

@@ -1,0 +1,144 @@
+"""Making, configuring and removing a hosted repository.
+
+Each ends in one rename, so a crash leaves the repository as it was or as it
+should be; leftovers are below ``<state>/new`` and ``<state>/old``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from typing import Any
+
+from ..fleet import compat, failpoint, files
+from ..fleet.core import applied as records
+from ..fleet.core.applied import Applied, Step
+from ..fleet.core.ledger import Judged
+from ..fleet.edge import local, text
+from .node import Hosted
+from .opening import applying, open_repository
+
+_FORMAT = {(b'format', b'bookmarks-in-store'): True}
+
+
+def create(
+    hosted: Hosted, judged: Judged, applied: Applied, _repo: Any
+) -> Applied:
+    entry = judged.entry
+    assert entry is not None
+    step = None
+    if hosted.node.shows:
+        before = applied.state
+        step = Step(
+            offset=judged.record.offset,
+            seq=before.seq,
+            push_id=before.push_id,
+            revisions=0,
+            markers=0,
+            exists=False,
+        )
+    after = applied.after(
+        judged.state, step, hosted.node.barrier(hosted.partition)
+    )
+    temporary = hosted.node.state('new', f'{hosted.file_name}.{os.getpid()}')
+    shutil.rmtree(temporary, ignore_errors=True)
+    os.makedirs(temporary)
+    try:
+        ui = hosted.node.ui.copy()
+        ui.quiet = True
+        with ui.configoverride(_FORMAT, b'replicate'):
+            compat.repository(ui, local(temporary), create=True)
+        inside = os.path.join(temporary, '.hg')
+        files.replace(
+            os.path.join(inside, 'store', records.FILE), records.encode(after)
+        )
+        _write_hgrc(inside, entry.text)
+        os.makedirs(hosted.path, exist_ok=True)
+        failpoint.hit('perform.before-create')
+        os.rename(inside, os.path.join(hosted.path, '.hg'))
+    except OSError as problem:
+        now = hosted.applied()
+        taken = problem.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        if taken and now.state.seq >= entry.seq:
+            return now
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    files.remove(hosted.tombstone)
+    return after
+
+
+def _write_hgrc(folder: str, content: str | None) -> None:
+    path = os.path.join(folder, 'hgrc')
+    if content is None:
+        files.remove(path)
+    else:
+        files.replace(path, local(content))
+
+
+def configure(
+    hosted: Hosted, judged: Judged, applied: Applied, repo: Any
+) -> Applied:
+    entry = judged.entry
+    assert entry is not None
+    with applying(repo or open_repository(hosted)) as unfi:
+        now = hosted.applied()
+        if now.state.seq >= entry.seq:
+            return now
+        after = now.after(judged.state, None, 0)
+        _write_hgrc(os.path.join(hosted.path, '.hg'), entry.text)
+        files.replace(
+            text(unfi.sjoin(records.FILE.encode())), records.encode(after)
+        )
+    return after
+
+
+def delete(
+    hosted: Hosted, judged: Judged, applied: Applied, repo: Any
+) -> Applied:
+    entry = judged.entry
+    assert entry is not None
+    after = Applied(judged.state)
+    inside = os.path.join(hosted.path, '.hg')
+    grave = hosted.node.state('old', f'{hosted.file_name}.{entry.seq}')
+    if os.path.isdir(inside):
+        with applying(repo or open_repository(hosted)):
+            files.replace(hosted.tombstone, records.encode(after))
+            failpoint.hit('perform.before-delete')
+            shutil.rmtree(grave, ignore_errors=True)
+            os.makedirs(os.path.dirname(grave), exist_ok=True)
+            os.rename(inside, grave)
+    else:
+        files.replace(hosted.tombstone, records.encode(after))
+    shutil.rmtree(grave, ignore_errors=True)
+    _remove_empty(hosted.path, hosted.node.settings.root)
+    return after
+
+
+def set_aside(hosted: Hosted) -> None:
+    """Take the repository away, so that catching up makes it from nothing.
+
+    Until its quarantine is lifted it is not served, since what is made of
+    it at first is less than was shown already.  Raises error.LockHeld when
+    somebody is working in it.
+    """
+    inside = os.path.join(hosted.path, '.hg')
+    grave = hosted.node.state('old', f'{hosted.file_name}.rebuilt')
+    shutil.rmtree(grave, ignore_errors=True)
+    os.makedirs(os.path.dirname(grave), exist_ok=True)
+    with applying(open_repository(hosted)):
+        hosted.refuse(f'{hosted.name} is being rebuilt from the ledger')
+        os.rename(inside, grave)
+    files.remove(hosted.tombstone)
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def _remove_empty(path: str, root: str) -> None:
+    """Remove ``path`` and the folders above it, below ``root``, if empty."""
+    while path != root:
+        try:
+            os.rmdir(path)
+        except OSError:
+            return
+        path = os.path.dirname(path)

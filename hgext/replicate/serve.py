@@ -1,0 +1,257 @@
+"""The daemon of a node: follows the ledger for all of its repositories.
+
+One thread applies entries, in the order of each partition; another keeps
+the lease (``membership.py``).  A repository that cannot be followed is
+quarantined: the reason goes into a file that the web tier and
+``hgfleet status`` read, everything else goes on, and following it is tried
+again with growing pauses, so that what was only a full disk or a missing
+blob heals by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from mercurial import error
+from mercurial.utils import stringutil
+
+from ..fleet import adapters, daemon, edge, files
+from ..fleet.core.barrier import STREAM
+from ..fleet.core.entry import FENCE_KEY, Record
+from ..fleet.core.errors import FleetError, NameRefused, Quarantined
+from .follow import catch_up
+from .membership import Membership
+from .node import Hosted, Identity, Node, stream
+from .opening import open_repository
+
+_BATCH = 128
+_OPEN = 100
+_LONGEST_WAIT = 1.0
+_POSITIONS = 'positions.json'
+_BUSY_PAUSE = 0.05
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 60.0
+
+
+@dataclass(frozen=True)
+class Retry:
+    """When to try a quarantined repository again, and how long after."""
+
+    at: float
+    pause: float
+
+
+class Follower:
+    """Applies what is new in the ledger to this node."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.positions = self._load()
+        self.waiting: dict[str, Retry] = {}
+        # The (partition, position) from which on a repository is put off.
+        self._put_off_from: dict[str, tuple[int, int]] = {}
+        self._open: OrderedDict[str, tuple[Identity, Any]] = OrderedDict()
+        self._recall()
+
+    def _load(self) -> dict[int, int]:
+        data = files.read(self.node.state(_POSITIONS))
+        known = json.loads(data) if data else {}
+        return {
+            partition: int(known.get(str(partition), 0))
+            for partition in range(self.node.settings.partitions)
+        }
+
+    def _recall(self) -> None:
+        """Take over the quarantines of an earlier life."""
+        folder = self.node.state('quarantine')
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        for name in names:
+            if name.endswith('.json'):
+                repo = name.removesuffix('.json').replace('%2F', '/')
+                self.waiting[repo] = Retry(0.0, _FIRST_PAUSE)
+
+    def streams(self) -> dict[str, int]:
+        """Return the position to read each stream from."""
+        return {stream(p): n for p, n in self.positions.items()}
+
+    def until_retry(self) -> float:
+        """Return the seconds until a quarantined repository is due."""
+        now = self.node.clock.boot()
+        due = min(
+            (retry.at for retry in self.waiting.values()), default=now + 60
+        )
+        return max(0.0, due - now)
+
+    def step(self) -> bool:
+        """Apply at most one batch of each partition; tell if any was new."""
+        news = self._retry()
+        for partition in self.positions:
+            batch = self.node.ledger.read(
+                stream(partition), self.positions[partition], limit=_BATCH
+            )
+            if batch:
+                news = True
+                for name, end in _ends(batch).items():
+                    if name not in self.waiting:
+                        self._guarded(name, end)
+                self.positions[partition] = batch[-1].offset + 1
+        if news:
+            self._save()
+        return news
+
+    def _save(self) -> None:
+        """Note where to go on reading in another life.
+
+        Of what is put off nothing else would tell that life.
+        """
+        upto = dict(self.positions)
+        for partition, position in self._put_off_from.values():
+            upto[partition] = min(upto[partition], position)
+        body = {str(p): n for p, n in upto.items()}
+        files.replace(
+            self.node.state(_POSITIONS), json.dumps(body).encode() + b'\n'
+        )
+
+    def _retry(self) -> bool:
+        now = self.node.clock.boot()
+        due = [name for name, retry in self.waiting.items() if retry.at <= now]
+        for name in due:
+            self._guarded(name)
+        return bool(due)
+
+    def _guarded(self, key: str, end: int | None = None) -> None:
+        """Have a repository catch up, at least to the position ``end``.
+
+        It reads for itself what it lacks.  The batch at hand may not be all
+        of that: fences came earlier, and so did entries that were put off,
+        or that went with a copy which was set aside to be made anew.
+        """
+        try:
+            hosted = self.node.hosted(key)
+        except NameRefused as problem:
+            self.node.ui.warn(
+                edge.local(f'{problem}; its entries are skipped\n')
+            )
+            self.waiting.pop(key, None)
+            return
+        try:
+            there = end is not None and hosted.applied().state.position >= end
+            if not there or hosted.unfinished:
+                catch_up(hosted, self._repository(hosted))
+        except error.LockHeld as problem:
+            self._put_off(hosted, problem)
+        except (Quarantined, FleetError) as problem:
+            self._quarantine(hosted, problem)
+        else:
+            self.waiting.pop(key, None)
+            self._put_off_from.pop(key, None)
+            if os.path.exists(hosted.quarantine):
+                files.remove(hosted.quarantine)
+                self.node.ui.status(edge.local(f'{key}: following again\n'))
+
+    def _repository(self, hosted: Hosted) -> Any:
+        """Return the repository, kept open from use to use, if it exists."""
+        identity = hosted.identity()
+        known = self._open.pop(hosted.name, None)
+        if not identity:
+            return None
+        if known is None or known[0] != identity:
+            known = (identity, _opened(hosted))
+        self._open[hosted.name] = known
+        if len(self._open) > _OPEN:
+            self._open.popitem(last=False)
+        return known[1]
+
+    def _put_off(self, hosted: Hosted, problem: error.LockHeld) -> None:
+        self.waiting[hosted.name] = Retry(
+            self.node.clock.boot() + _BUSY_PAUSE, _FIRST_PAUSE
+        )
+        since = (hosted.partition, self.positions[hosted.partition])
+        self._put_off_from.setdefault(hosted.name, since)
+        if self.node.shows:
+            reason = f'{hosted.name} is locked by {problem.locker!r}'
+            self._write(hosted, reason)
+
+    def _quarantine(self, hosted: Hosted, problem: FleetError) -> None:
+        self._open.pop(hosted.name, None)
+        known = self.waiting.get(hosted.name)
+        pause = min(known.pause * 2, _LONGEST_PAUSE) if known else _FIRST_PAUSE
+        self.waiting[hosted.name] = Retry(self.node.clock.boot() + pause, pause)
+        self._put_off_from.pop(hosted.name, None)
+        reason = str(problem)
+        if not reason.startswith(hosted.name):
+            reason = f'{hosted.name}: {reason}'
+        if self._write(hosted, reason):
+            self.node.ui.warn(edge.local(f'quarantined: {reason}\n'))
+
+    def _write(self, hosted: Hosted, reason: str) -> bool:
+        """Note the reason; tell whether it is a new one."""
+        before = files.read(hosted.quarantine)
+        if before and json.loads(before).get('reason') == reason:
+            return False
+        hosted.refuse(reason)
+        return True
+
+
+def _opened(hosted: Hosted) -> Any:
+    try:
+        return open_repository(hosted)
+    except Exception as problem:
+        reason = edge.text(stringutil.forcebytestr(problem))
+        raise Quarantined(
+            f'{hosted.name}: the copy on this node cannot be opened: {reason}',
+            'restore it, or see "hg help replicate::rebuild"',
+        ) from problem
+
+
+def _ends(batch: list[Record]) -> dict[str, int]:
+    """Return the position after the last entry of each repository."""
+    return {
+        record.key: record.offset + 1
+        for record in batch
+        if record.key != FENCE_KEY
+    }
+
+
+def serve(node: Node) -> None:
+    """Be the daemon of ``node`` until told to stop."""
+    its = node.settings
+    held = daemon.alone(node.state('daemon.lock'), f'the daemon of {its.node}')
+    stop = daemon.Stop()
+    daemon.listen(stop)
+    follower = Follower(node)
+    membership = Membership(node, follower.positions)
+
+    def complain(problem: FleetError) -> None:
+        node.ui.warn(edge.local(f'{problem}\n'))
+        node.ui.flush()
+
+    def follow_on() -> None:
+        if follower.step():
+            membership.acknowledge(
+                node.ledger, follower.positions, follower.waiting
+            )
+        else:
+            patience = min(_LONGEST_WAIT, follower.until_retry())
+            with stop.waiting():
+                node.ledger.wait(follower.streams(), patience)
+
+    # A ledger belongs to one thread; the node's own is this one's.
+    ledger = functools.cache(lambda: adapters.open_ledger(its.ledger))
+
+    def attend() -> None:
+        membership.attend(ledger())
+        ledger().wait({STREAM: membership.position}, membership.until_next())
+
+    keeper = daemon.Beside(lambda: daemon.run(attend, stop, complain))
+    node.ui.status(edge.local(f'{its.node}: following {its.ledger}\n'))
+    node.ui.flush()
+    daemon.run(follow_on, stop, complain)
+    keeper.join(2.0)
+    node.ledger.close()
+    held.close()
