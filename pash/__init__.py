@@ -1,0 +1,99 @@
+"""serve repositories over SSH to people that the directory knows
+
+sshd's forced command runs :hg:`pash::session` for every connection. It looks
+the person up in the directory, parses what the client asked for with a
+grammar that knows nothing but ``hg -R NAME serve --stdio``, applies the
+rules of access, and serves the repository in its own process. No shell and
+no other program is ever started on behalf of a client::
+
+  [extensions]
+  fleetpash =
+  fleetpash:required = yes
+
+  [fleet]
+  root = /srv/hg/repos
+  directory = file:///etc/hgfleet/users.toml
+  # shown to people who ask for nothing
+  ssh = ssh://hg@hg.example.org/
+
+  [access]
+  users/** = *:create
+  releases/* = release-team:write, *:read
+  secret/** = @alice:admin, auditors:read
+  ** = staff:write, *:read
+
+In ``[access]`` the first line whose glob matches the repository decides
+alone. ``*`` stands for any run of characters within one part of a name,
+``**`` for any number of parts. Each grant is a group, ``@`` and a user, or
+``*`` (every enabled user), then a colon and a verb; ``admin`` includes
+``create``, that includes ``write``, and that includes ``read``. Where no
+line matches, everything is denied.
+
+Reading is needed to be served at all. Somebody who may read but not write
+can pull; a push is refused before any of its data is sent.
+
+A repository must be a folder below ``fleet.root`` with that very path:
+symbolic links are not followed.
+
+Exit codes of a session: 0 when it was served, or when nothing was asked for;
+75 when the same request may succeed later; 1 when it was refused; any other
+is Mercurial's own.
+
+sshd itself is configured with ``AuthorizedKeysCommand``, so that keys come
+from the same directory; see ``fleetpash.sshd``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import Any
+
+from mercurial import registrar
+
+from hgext3rd.fleet import edge, meta, settings
+
+testedwith = meta.TESTEDWITH
+minimumhgversion = meta.MINIMUM_HG
+buglink = meta.BUGLINK
+
+cmdtable: dict[bytes, Any] = {}
+command = registrar.command(cmdtable)
+
+configtable: dict[bytes, Any] = {}
+configitem = registrar.configitem(configtable)
+
+configitem(b'access', b'.*', default=None, generic=True)
+
+_ended_with: int | None = None
+
+
+@atexit.register
+def _leave() -> None:
+    """Leave at once, if all that there is to do was a session.
+
+    Taking the interpreter down piece by piece is a sixth of the time of a
+    short session, and the client waits for it.  This is registered when the
+    extension is loaded, so what others register later is still done.
+    """
+    if _ended_with is not None:
+        os._exit(_ended_with)
+
+
+def uisetup(ui: Any) -> None:
+    """Register the settings that the fleet's extensions share."""
+    settings.declare(ui)
+
+
+@command(b'pash::session', [], b'USER', norepo=True)
+def session_command(ui: Any, user: bytes) -> int:
+    """serve one SSH session of USER
+
+    The forced command runs this; it is of no use on a terminal. What the
+    client asked for is taken from the variable HGFLEET_COMMAND.
+    """
+    from . import session
+
+    global _ended_with
+    _ended_with = session.run(ui, edge.text(user))
+    return _ended_with
