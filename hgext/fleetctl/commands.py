@@ -1,0 +1,296 @@
+"""The commands behind ``hgfleet``; each does one thing of this package."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from mercurial import registrar
+from mercurial.i18n import _
+from mercurial.utils import procutil
+
+from ..fleet import edge
+from ..fleet.adapters import directory_file
+from ..fleet.core import names
+from ..fleet.core.errors import SettingError
+from . import down as ending
+from . import founding, gather, plan, repos, status
+from . import up as beginning
+from .layout import Layout
+from .plan import Wishes
+
+cmdtable: dict[bytes, Any] = {}
+command = registrar.command(cmdtable)
+
+DATA = (b'', b'data', b'', _(b'the folder of the fleet'), _(b'DIR'))
+CREATE, DELETE = 'replicate::create', 'replicate::delete'
+
+JSON = (b'', b'json', None, _(b'print one JSON object'))
+
+
+@command(
+    b'fleet::up',
+    [
+        DATA,
+        (b'', b'mirrors', b'', _(b'how many mirrors (first 2)'), _(b'N')),
+        (b'', b'primaries', b'', _(b'how many primaries (first 1)'), _(b'N')),
+        (
+            *(b'', b'ssh-port', b''),
+            *(_(b'port of the first sshd (first 8022)'), _(b'PORT')),
+        ),
+        (
+            *(b'', b'http-port', b''),
+            *(_(b'port of the first mirror (first 8080)'), _(b'PORT')),
+        ),
+        (b'', b'detach', None, _(b'go on in the background once ready')),
+    ],
+    b'hgfleet up --data DIR [OPTION]...',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def up(ui: Any, **opts: Any) -> int:
+    """start a fleet and keep it running
+
+    A primary is an sshd and a daemon; a mirror is a web server and a daemon.
+    All of them listen on 127.0.0.1 only. A part that ends is started again,
+    after a pause that grows from 0.2 to 30 seconds. Ctrl-C, SIGTERM or
+    ``hgfleet down`` stop everything.
+
+    When everything is ready, a line with ``ready:`` is printed, and the
+    commands to try. If nothing moves for a minute before that, everything is
+    stopped and the reason printed.
+
+    Further nodes of a kind take the ports that follow. Port 0 is any free
+    port. What is not given is as it was the last time.
+
+    Returns 0 when the fleet was told to stop (with --detach: when it is
+    ready), and 255 when it did not come up.
+    """
+    with edge.refusing():
+        wishes = Wishes(
+            primaries=_number('--primaries', opts['primaries']),
+            mirrors=_number('--mirrors', opts['mirrors']),
+            ssh_port=_number('--ssh-port', opts['ssh_port']),
+            http_port=_number('--http-port', opts['http_port']),
+        )
+        tools = founding.find_tools(
+            edge.text(os.path.abspath(procutil.hgexecutable())),
+            sys.executable,
+        )
+        return beginning.up(_layout(opts), wishes, tools, bool(opts['detach']))
+
+
+@command(
+    b'fleet::down',
+    [DATA],
+    b'hgfleet down --data DIR',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def down(ui: Any, **opts: Any) -> None:
+    """stop a fleet, and whatever is left of one
+
+    Pushes that are under way have two seconds to end. This also ends what a
+    supervisor left behind that was killed.
+
+    Returns 0 when nothing runs any more, also when nothing did.
+    """
+    with edge.refusing():
+        layout = _existing(opts)
+        stopped = ending.down(layout)
+    said = 'stopped' if stopped else 'was not up'
+    ui.status(edge.local(f'the fleet in {layout.root} {said}\n'))
+
+
+@command(
+    b'fleet::status',
+    [
+        DATA,
+        JSON,
+        (b'', b'check', None, _(b'return 1 if something is wrong')),
+    ],
+    b'hgfleet status --data DIR [--json] [--check]',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def show(ui: Any, **opts: Any) -> int:
+    """show nodes, parts and repositories, whether or not the fleet is up
+
+    A node's *offset* is the number of entries of the ledger that it has
+    applied, its *lag* how many it has not. A mirror *serves* when it proves
+    to be current, for the seconds of its *lease* at a time. The heads of a
+    repository are *visible* when all mirrors show them.
+
+    With --json one object is printed. These keys stay; others may be added:
+
+    ``up``
+      whether a supervisor runs
+
+    ``nodes``
+      a list of objects: ``name``; ``role`` (``primary`` or ``mirror``);
+      ``url``, where a mirror serves HTTP (else empty); ``ssh``, where a
+      primary takes pushes with ``ssh -F DIR/client/ssh_config`` (else
+      empty); ``offset``; ``lag_entries``; ``lag_seconds``, the age of the
+      oldest entry that is not applied; ``lease``, in seconds (null for a
+      primary); ``serving``, whether it answers now; ``pid`` of its daemon
+      (null when it does not run); ``restarts`` of all its parts;
+      ``quarantined``, a list of the repositories that it cannot follow;
+      ``parts``, a list of objects: ``name``, ``kind`` (``daemon``, ``sshd``
+      or ``web``), ``state``, ``pid``, ``restarts``, ``since`` (seconds since
+      1970), ``exit`` (the last exit code, minus the number of a signal).
+
+    ``repos``
+      a list of objects: ``name``; ``seq``, the number of its last entry;
+      ``heads``; ``visible_heads`` (null while they are still being counted);
+      ``last_push`` (such as ``2026-01-31T12:00:00Z``, or null) and
+      ``last_user``, who made it.
+
+    Returns 0; with --check, 1 when a part does not run, a node does not
+    serve, or a repository cannot be followed.
+    """
+    with edge.refusing():
+        said = status.document(gather.gather(_existing(opts)))
+    if opts['json']:
+        ui.write(json.dumps(said, indent=2).encode() + b'\n')
+    else:
+        ui.write(edge.local('\n'.join([*status.tables(said), ''])))
+    return 1 if opts['check'] and status.complaints(said) else 0
+
+
+@command(
+    b'fleet::repo-create',
+    [DATA],
+    b'hgfleet repo create NAME --data DIR',
+    helpcategory=command.CATEGORY_REPO_CREATION,
+    norepo=True,
+)
+def repo_create(ui: Any, name: bytes, **opts: Any) -> int:
+    """make a repository on every node
+
+    Returns when every mirror that serves shows it.
+    """
+    return _on_primary(ui, opts, CREATE, name)
+
+
+@command(
+    b'fleet::repo-delete',
+    [DATA],
+    b'hgfleet repo delete NAME --data DIR',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def repo_delete(ui: Any, name: bytes, **opts: Any) -> int:
+    """remove a repository from every node
+
+    Returns when no mirror that serves shows it any more.
+    """
+    return _on_primary(ui, opts, DELETE, name)
+
+
+@command(
+    b'fleet::repo-list',
+    [DATA, JSON],
+    b'hgfleet repo list --data DIR [--json]',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def repo_list(ui: Any, **opts: Any) -> None:
+    """list the repositories
+
+    With --json: an object with a list ``repos`` of objects with ``name``.
+    """
+    with edge.refusing():
+        found = repos.names(_existing(opts))
+    if opts['json']:
+        said = {'repos': [{'name': name} for name in found]}
+        ui.write(json.dumps(said, indent=2).encode() + b'\n')
+    else:
+        ui.write(b''.join(b'%s\n' % edge.local(name) for name in found))
+
+
+@command(
+    b'fleet::user-add',
+    [
+        DATA,
+        (b'', b'key', [], _(b'a file with a public key'), _(b'FILE')),
+        (b'', b'group', [], _(b'a group to be in'), _(b'GROUP')),
+    ],
+    b'hgfleet user add NAME --key FILE [--group GROUP]... --data DIR',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def user_add(ui: Any, name: bytes, **opts: Any) -> None:
+    """let somebody log in, with a key and in groups
+
+    FILE is what ``ssh-keygen`` writes with the suffix ``.pub``. What groups
+    may do is said in DIR/access.rc: at first, ``admins`` may do everything,
+    ``developers`` may push, and everybody else may only read.
+    """
+    with edge.refusing():
+        layout = _existing(opts)
+        person = names.person(edge.text(name))
+        if not opts['key']:
+            raise SettingError('no key given', 'use --key FILE')
+        keys = [key for path in opts['key'] for key in _keys(path)]
+        groups = [edge.text(group) for group in opts['group']]
+        user = directory_file.add_user(layout.users, person, keys, groups)
+    said = ', '.join(sorted(user.groups)) or 'no group'
+    ui.status(edge.local(f'added {user.name}, in {said}\n'))
+
+
+def _keys(path: bytes) -> list[str]:
+    """Return the public keys in a file, one a line."""
+    name = edge.text(path)
+    try:
+        with open(path, encoding='utf-8') as file:
+            lines = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, 'strerror', None) or problem
+        raise SettingError(f'cannot read the key {name}: {reason}') from None
+    keys = [line for line in lines if line and not line.startswith('#')]
+    if any('PRIVATE KEY' in line for line in keys):
+        raise SettingError(
+            f'{name} is a private key', f'name the public one: {name}.pub'
+        )
+    if not keys:
+        raise SettingError(f'{name} has no key in it')
+    return keys
+
+
+def _layout(opts: dict[str, Any]) -> Layout:
+    if not opts['data']:
+        raise SettingError('the folder of the fleet is not given', '--data DIR')
+    return Layout(os.path.realpath(edge.text(opts['data'])))
+
+
+def _existing(opts: dict[str, Any]) -> Layout:
+    layout = _layout(opts)
+    founding.require(layout)
+    return layout
+
+
+def _number(option: str, value: bytes) -> int | None:
+    if not value:
+        return None
+    if not value.isdigit() or len(value) > 5:
+        raise SettingError(f'{option} is {edge.text(value)!r}; use a number')
+    return int(value)
+
+
+def _on_primary(ui: Any, opts: dict[str, Any], what: str, name: bytes) -> int:
+    """Run ``hg WHAT NAME`` as the first primary; wait for the mirrors."""
+    with edge.refusing():
+        layout = _existing(opts)
+        repo = names.repository(edge.text(name))
+        node = plan.nodes(founding.record(layout))[0].name
+        env = plan.of_node(plan.environment(os.environ), layout, node)
+        hg = edge.text(procutil.hgexecutable())
+        code = subprocess.call((hg, '--cwd', '/', what, '--', repo), env=env)
+        if code == 0:
+            late = gather.await_repository(layout, repo, what == CREATE)
+            for line in late:
+                ui.warn(edge.local(f'{line}\n'))
+    return code

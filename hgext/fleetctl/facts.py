@@ -1,0 +1,67 @@
+"""What ``status`` is told about a fleet, as types.
+
+They are gathered by ``gather.py`` and ``repos.py``, and put into words by
+``status.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..fleet.core.applied import Applied
+from ..fleet.core.shown import Shown
+from .plan import Node
+from .running import Seen
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What is known of one node.
+
+    ``applied`` are its positions, by partition; ``lag_seconds`` is the age
+    of the oldest entry that it has not applied; ``lease`` the seconds that
+    are left, None where no lease is needed.
+    """
+
+    node: Node
+    applied: Mapping[int, int]
+    shown: Shown | None
+    lease: float | None
+    lag_seconds: float
+    serving: bool
+    quarantined: tuple[str, ...] = ()
+    parts: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True)
+class Push:
+    """The last push: when (seconds since 1970), and by whom."""
+
+    time: float
+    user: str
+
+
+@dataclass(frozen=True)
+class RepoFacts:
+    """What is known of one repository.
+
+    Counts of heads are None when counting all of them would take too long;
+    the next call goes on with that.
+    """
+
+    name: str
+    applied: Applied
+    heads: int | None = None
+    visible_heads: int | None = None
+    last_push: Push | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything; ``ends`` are the ledger's, by partition."""
+
+    up: bool
+    ends: Mapping[int, int]
+    nodes: tuple[NodeFacts, ...]
+    repos: tuple[RepoFacts, ...] = ()

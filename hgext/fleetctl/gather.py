@@ -1,0 +1,155 @@
+"""Gathering the facts about the nodes, from where each is written down.
+
+Nothing here changes anything.  What was never written is left out; whether
+a node serves is asked of the node itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..fleet import adapters, files
+from ..fleet.core import entry, shown
+from ..fleet.core.barrier import MIRROR, Lease, Members
+from ..fleet.core.errors import EntryUnreadable
+from ..fleet.core.shown import Shown
+from ..fleet.ports import Clock, Ledger
+from . import founding, members, plan, repos, running, sockets
+from .facts import Facts, NodeFacts
+from .layout import Layout
+from .plan import Node
+from .process import is_alive
+from .running import Seen
+
+_PROBE = 1.0
+# How long to wait for mirrors after a change, and between two looks.
+_PATIENCE = 10.0
+_PAUSE = 0.03
+_POSITIONS = 'positions.json'
+
+
+def gather(layout: Layout) -> Facts:
+    """Look at everything; raises FleetError when that is impossible."""
+    nodes = [plan.placed(one) for one in plan.nodes(founding.record(layout))]
+    its = repos.settings_of(layout, nodes[0].name)
+    seen = running.read(layout)
+    ledger = adapters.open_ledger(its.ledger)
+    try:
+        log = Log.read(ledger, its.partitions)
+        found = tuple(_node(layout, one, log, seen.parts) for one in nodes)
+    finally:
+        ledger.close()
+    return Facts(
+        up=seen.supervisor is not None and is_alive(seen.supervisor),
+        ends=log.ends,
+        nodes=found,
+        repos=tuple(repos.facts(layout, found)),
+    )
+
+
+def await_repository(layout: Layout, name: str, there: bool) -> list[str]:
+    """Wait until every mirror that serves shows a repository, or none does.
+
+    Returns lines about those where it takes too long.
+    """
+    nodes = [plan.placed(one) for one in plan.nodes(founding.record(layout))]
+    path = f'/{name}?cmd=capabilities'
+    late = [one for one in nodes if one.role == MIRROR and _serves(one)]
+    deadline = time.monotonic() + _PATIENCE
+    while late and time.monotonic() < deadline:
+        late = [
+            one
+            for one in late
+            if (sockets.get(one.port, path, _PROBE) == 200) is not there
+        ]
+        time.sleep(_PAUSE if late else 0)
+    still = 'does not show' if there else 'still shows'
+    return [f'{one.name} {still} {name}' for one in late]
+
+
+@dataclass(frozen=True)
+class Log:
+    """The ledger: who said what about itself, and where it ends."""
+
+    ledger: Ledger
+    members: Members
+    ends: Mapping[int, int]
+
+    @classmethod
+    def read(cls, ledger: Ledger, partitions: int) -> Log:
+        """Read what is needed; raises LedgerError."""
+        ends = {p: ledger.end(_stream(p)) for p in range(partitions)}
+        return cls(ledger, members.read(ledger), ends)
+
+    def age(self, applied: Mapping[int, int], now: float) -> float:
+        """Return how old the oldest entry is that is not applied; or 0."""
+        ages = [
+            now - entry.decode(record.key, record.value).time / 1000
+            for partition, end in self.ends.items()
+            if (position := applied.get(partition, 0)) < end
+            for record in self.ledger.read(
+                _stream(partition), position, limit=1
+            )
+            if _is_readable(record.key, record.value)
+        ]
+        return max([0.0, *ages])
+
+
+def _stream(partition: int) -> str:
+    return f'entries-{partition}'
+
+
+def _is_readable(key: str, value: bytes) -> bool:
+    try:
+        entry.decode(key, value)
+    except EntryUnreadable:
+        return False
+    return True
+
+
+def _node(
+    layout: Layout, node: Node, log: Log, parts: tuple[Seen, ...]
+) -> NodeFacts:
+    clock = adapters.system_clock()
+    state = layout.node(node.name).state
+    lease = log.members.leases.get(node.name)
+    applied = _positions(state, lease)
+    data = files.read(os.path.join(state, shown.FILE))
+    shows = shown.decode(data) if data else None
+    return NodeFacts(
+        node,
+        applied=applied,
+        shown=shows,
+        lease=_left(shows, clock) if node.role == MIRROR else None,
+        lag_seconds=log.age(applied, clock.wall()),
+        serving=_serves(node),
+        quarantined=lease.quarantined if lease else (),
+        parts=tuple(one for one in parts if one.node == node.name),
+    )
+
+
+def _positions(state: str, lease: Lease | None) -> dict[int, int]:
+    """Return how far a node is: what it said, or noted later."""
+    data = files.read(os.path.join(state, _POSITIONS))
+    try:
+        noted = {int(p): int(n) for p, n in json.loads(data or b'{}').items()}
+    except (ValueError, AttributeError):
+        noted = {}
+    said = dict(lease.applied) if lease else {}
+    return {p: max(said.get(p, 0), noted.get(p, 0)) for p in {*said, *noted}}
+
+
+def _left(shows: Shown | None, clock: Clock) -> float:
+    if shows is None or shows.boot != clock.boot_id():
+        return 0.0
+    return max(0.0, shows.until - clock.boot())
+
+
+def _serves(node: Node) -> bool:
+    if node.role == MIRROR:
+        return sockets.get(node.port, '/readyz', _PROBE) == 200
+    return sockets.greets(node.port, _PROBE)

@@ -1,0 +1,163 @@
+"""Bringing a fleet up.
+
+Everything that can be wrong is looked for before anything is started: a
+missing program, a folder of a newer version, another supervisor, a port
+that is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..fleet.core.barrier import PRIMARY
+from ..fleet.core.errors import FleetError, SettingError
+from . import (
+    founding,
+    keeper,
+    lock,
+    members,
+    plan,
+    process,
+    repos,
+    running,
+    sockets,
+    text,
+)
+from .detach import Foreground, detach
+from .layout import Layout
+from .opening import DemoOpening
+from .plan import Fleet, Node, Tools, Wishes
+from .running import Leftovers, Running
+from .supervise import Supervisor
+
+FAILED = 255
+_GRACE = 5.0
+
+
+def up(layout: Layout, wishes: Wishes, tools: Tools, detached: bool) -> int:
+    """Run a fleet until it is told to stop; return the exit code.
+
+    With ``detached`` it goes on running in the background when this
+    returns.  Raises FleetError when nothing was started.
+    """
+    os.umask(0o077)
+    held = None
+    is_old = founding.is_fleet(layout)
+    if is_old:
+        held = lock.hold(layout)
+        left = Leftovers(set(running.read(layout).processes()))
+        process.finish(left, _GRACE)
+    record = plan.settle(wishes, founding.record(layout))
+    nodes = assign(plan.nodes(record))
+    with held or lock.hold(layout):
+        if not is_old:
+            _say(f'making a fleet in {layout.root}')
+        ports = {one.name: one.port for one in nodes}
+        fleet = Fleet(
+            layout,
+            replace(record, ports=ports),
+            tuple(nodes),
+            tools,
+            plan.environment(os.environ),
+        )
+        ledger = _prepare(fleet)
+        names = ', '.join(f'{one.name} (port {one.port})' for one in nodes)
+        _say(f'starting {names}')
+        return _start(fleet, ledger, detached)
+
+
+def _prepare(fleet: Fleet) -> str:
+    """Make and check what the parts need; return the ledger's URL."""
+    layout = fleet.layout
+    founding.found(layout)
+    founding.furnish(fleet, pwd.getpwuid(os.geteuid()).pw_name)
+    founding.prepare_sshd(fleet)
+    found = [repos.settings_of(layout, one.name) for one in fleet.nodes]
+    members.leases(found[0].ledger)
+    founding.remember(layout, fleet.record)
+    return found[0].ledger
+
+
+def _start(fleet: Fleet, ledger: str, detached: bool) -> int:
+    def start(ground: Foreground) -> int:
+        now = Running(keeper=process.identify(os.getpid()))
+        running.write(fleet.layout, now)
+        return keeper.keep(
+            lambda: _supervise(fleet, ledger, ground.ready), ground.leave
+        )
+
+    if detached:
+        return detach(fleet.layout.log('up'), start)
+    return start(Foreground())
+
+
+def assign(nodes: list[Node]) -> list[Node]:
+    """Return the nodes with a port each; SettingError if one is taken."""
+    wanted = [node.port for node in nodes if node.port]
+    given = []
+    for node in nodes:
+        if node.port and wanted.count(node.port) > 1:
+            raise SettingError(
+                f'port {node.port} is wanted for {node.name} and for another '
+                'node',
+                'choose --ssh-port and --http-port farther from each other',
+            )
+        if node.port and not sockets.is_free(node.port):
+            option = '--ssh-port' if node.role == PRIMARY else '--http-port'
+            raise SettingError(
+                f'port {node.port}, for {node.name}, is taken',
+                f'stop what listens there, or choose another with {option} '
+                '(0: any free one)',
+            )
+        port = node.port
+        if not port:
+            liked = node.liked
+            fit = liked and liked not in wanted and sockets.is_free(liked)
+            port = liked if fit else sockets.choose(wanted)
+            wanted.append(port)
+        given.append(replace(node, port=port))
+    return given
+
+
+def _supervise(fleet: Fleet, ledger: str, at_ready: Callable[[], None]) -> int:
+    def ready() -> None:
+        record = replace(fleet.record, founded=True)
+        founding.remember(fleet.layout, record)
+        for line in text.ready(fleet, *_typed(fleet.tools)):
+            _say(line)
+        at_ready()
+
+    try:
+        opening = DemoOpening(
+            fleet, lambda: members.leases(ledger), _say, ready
+        )
+        parts = plan.parts(fleet)
+        Supervisor(fleet.layout, parts, _say).run(opening)
+    except FleetError as problem:
+        hint = f'({problem.hint})\n' if problem.hint else ''
+        sys.stderr.write(f'abort: {problem}\n{hint}')
+        sys.stderr.flush()
+        return FAILED
+    _say('stopped')
+    return 0
+
+
+def _typed(tools: Tools) -> tuple[str, str]:
+    """Return hg and hgfleet as a person here would type them."""
+    hgfleet = os.path.join(os.path.dirname(tools.hg), 'hgfleet')
+    near = shutil.which('hgfleet')
+    if near and os.path.realpath(near) == os.path.realpath(hgfleet):
+        hgfleet = 'hgfleet'
+    return 'hg' if shutil.which('hg') else tools.hg, hgfleet
+
+
+def _say(line: str) -> None:
+    # When nobody reads it any more, the fleet goes on.
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
