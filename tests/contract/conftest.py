@@ -1,0 +1,98 @@
+"""Every adapter of a port runs through the same suite.
+
+A suite takes the fixture ``ledger_url`` or ``blobs_url``; a new adapter is
+one more entry of ``LEDGERS`` or ``BLOBS``, which makes an empty store and
+returns its URL.  ``act`` starts other processes on it (see actors.py).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from hgext3rd.fleet.adapters import open_blobs, open_ledger
+from hgext3rd.fleet.ports import Blobs, Ledger
+
+ACTORS = Path(__file__).with_name('actors.py')
+
+Act = Callable[..., 'subprocess.Popen[str]']
+
+
+def _sqlite(folder: Path) -> str:
+    return f'sqlite://{folder}/ledger.db'
+
+
+def _dir(folder: Path) -> str:
+    return f'file://{folder}/blobs'
+
+
+LEDGERS = {'sqlite': _sqlite}
+BLOBS = {'dir': _dir}
+
+
+@pytest.fixture(params=LEDGERS)
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return LEDGERS[request.param](tmp_path)
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    with closing(open_ledger(ledger_url)) as ledger:
+        yield ledger
+
+
+@pytest.fixture(params=BLOBS)
+def blobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return BLOBS[request.param](tmp_path)
+
+
+@pytest.fixture
+def blobs(blobs_url: str) -> Blobs:
+    return open_blobs(blobs_url)
+
+
+@pytest.fixture
+def act() -> Iterator[Act]:
+    """Start ``actors.py`` with some words; its streams are pipes of text."""
+    started = []
+
+    def start(*words: object, **options: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(ACTORS), *map(str, words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.close()
+        process.wait()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB, mounted for one test."""
+    folder = tmp_path / 'small'
+    folder.mkdir()
+    if os.getuid() != 0:
+        pytest.skip('optional: mounting a file system takes root')
+    mount = ['mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f'optional: cannot mount a file system: {error}')
+    yield folder
+    subprocess.run(['umount', '--lazy', str(folder)], check=True)

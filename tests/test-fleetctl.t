@@ -1,0 +1,65 @@
+Repositories and users of a running fleet
+=========================================
+
+  $ . "$TESTDIR/testlib/fleet.sh"
+  $ up --ssh-port 0 --http-port 0 > out
+  $ urls=$(say '*[one["url"] for one in fleet["nodes"][1:]]')
+
+Repositories are made and removed on all nodes before the command returns
+
+  $ hgfleet repo create lib/base --data "$DATA"
+  $ hgfleet repo create lib/base --data "$DATA"
+  abort: lib/base exists already
+  [255]
+  $ hgfleet repo create ../x --data "$DATA"
+  abort: '../x' is not a repository name
+  (use letters, digits, ".", "_", "-" and "+", starting each part with a letter or digit)
+  [255]
+  $ for each in $urls; do
+  >     hg identify --id ${each}lib/base
+  > done
+  000000000000
+  000000000000
+  $ hgfleet repo list --data "$DATA"
+  demo
+  lib/base
+  $ hgfleet repo list --data "$DATA" --json | tr -d ' \n'; echo
+  {"repos":[{"name":"demo"},{"name":"lib/base"}]}
+  $ hgfleet repo delete lib/base --data "$DATA"
+  $ hgfleet repo list --data "$DATA"
+  demo
+
+Others are let in, with their own keys; what they may do, their groups say
+
+  $ ssh-keygen -q -t ed25519 -N '' -C ann -f annkey
+  $ ssh-keygen -q -t ed25519 -N '' -C bob -f bobkey
+  $ hgfleet user add ann --data "$DATA" --key annkey.pub --group developers
+  added ann, in developers
+  $ hgfleet user add bob --data "$DATA" --key bobkey.pub
+  added bob, in no group
+  $ hgfleet user add ann --data "$DATA" --key annkey.pub
+  abort: $TESTTMP/fleet/users.toml: there is already a user ann
+  (edit that file to change keys and groups)
+  [255]
+  $ hgfleet user add eve --data "$DATA" --key annkey
+  abort: annkey is a private key
+  (name the public one: annkey.pub)
+  [255]
+  $ hgfleet user add eve --data "$DATA" --key missing.pub
+  abort: cannot read the key missing.pub: No such file or directory
+  [255]
+  $ for each in ann bob; do
+  >     sed "s,client/key,../${each}key," "$DATA/client/ssh_config" > as-$each
+  > done
+  $ hg clone -q --ssh "ssh -F as-bob" ssh://fleet/demo
+  $ date > demo/date.txt
+  $ hg -R demo commit -qA -u ann -m other
+  $ hg -R demo push --ssh "ssh -F as-bob" ssh://fleet/demo 2>&1 | grep remote:
+  remote: hgfleet: bob may not write to demo
+  remote: (ask an administrator of this fleet for write access)
+  $ hg -R demo push -q --ssh "ssh -F as-ann" ssh://fleet/demo
+  $ say 'fleet["repos"][0]["last_user"], fleet["repos"][0]["seq"]'
+  ann 2
+
+  $ hgfleet down --data "$DATA"
+  the fleet in $TESTTMP/fleet stopped
