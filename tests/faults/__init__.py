@@ -1,0 +1,7 @@
+"""Crashes, cuts and poison, on a fleet of real processes.
+
+``fleet`` starts nodes, ``plant`` grows histories to push, ``schedule`` says
+from a seed what happens, ``pusher`` does it with stock clients, ``watcher``
+looks at the mirrors meanwhile, ``book`` reads the ledger on its own, and
+``checker`` compares everything afterwards.  ``run.py`` is the long run.
+"""

@@ -1,0 +1,84 @@
+"""The long run of faults: ``python tests/faults/run.py --faults 500``.
+
+Its last line is ``faults N, lost 0, doubled 0, divergent 0, early 0, seed
+S``; anything that is not as it should be is listed before it, with the
+command that replays the schedule, and the exit code is 1.  The folder of a
+run that found something is kept.
+
+With ``--races N`` nobody is killed: N pushes to one repository go through
+several primaries at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from faults.campaign import Report
+
+MOST = 20
+
+
+def main(argv: list[str]) -> int:
+    """Run what the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add('--faults', type=int, default=500, metavar='N')
+    add('--seed', default='', help='any text; without, a new one is made up')
+    add('--primaries', type=int, default=1, metavar='N')
+    add('--races', type=int, default=0, metavar='N', help='only race N pushes')
+    add('--workers', type=int, default=2, metavar='N')
+    add('--keep', action='store_true', help='keep the folder in any case')
+    options = parser.parse_args(argv)
+    campaign = import_module('faults.campaign')
+    folder = Path(tempfile.mkdtemp(prefix='hgfleet-faults.'))
+    plan = campaign.Plan(
+        folder=folder,
+        seed=options.seed or str(random.randrange(1_000_000)),
+        faults=options.faults,
+        primaries=options.primaries,
+        workers=options.workers,
+    )
+    try:
+        if options.races:
+            report = campaign.race(plan, options.races)
+        else:
+            report = campaign.run(plan)
+    except BaseException:
+        print(f'seed {plan.seed}; the folder is {folder}', file=sys.stderr)
+        raise
+    tell(report)
+    if report.findings or options.keep:
+        print(f'the folder is {folder}; again: {plan.command}')
+    else:
+        shutil.rmtree(folder)
+    print(report.closing())
+    return 1 if report.findings else 0
+
+
+def tell(report: Report) -> None:
+    """Print what happened and what was found."""
+    print(
+        f'{report.entries} entries, {report.superseded} superseded, '
+        f'{report.glances} glances, {report.seconds:.0f} s'
+    )
+    for fault, count in sorted(report.kills.items(), key=lambda i: i[0].name):
+        print(f'killed {count:4}: {fault.value}')
+    for words, count in sorted(report.told.items()):
+        print(f'told   {count:4}: {words}')
+    for finding in report.findings[:MOST]:
+        print(f'! {finding}')
+    if len(report.findings) > MOST:
+        print(f'! and {len(report.findings) - MOST} more')
+
+
+if __name__ == '__main__':
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.exit(main(sys.argv[1:]))
