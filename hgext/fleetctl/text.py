@@ -36,6 +36,8 @@ threads = {threads}
 timeout = 600
 graceful_timeout = 3
 keepalive = 15
+# Mercurial's clients put what they ask into many headers.
+limit_request_fields = 1000
 errorlog = '-'
 control_socket_disable = True
 """

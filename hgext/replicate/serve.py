@@ -184,7 +184,7 @@ class Follower:
         self.waiting[hosted.name] = Retry(self.node.clock.boot() + pause, pause)
         self._put_off_from.pop(hosted.name, None)
         reason = str(problem)
-        if not reason.startswith(hosted.name):
+        if not reason.startswith((f'{hosted.name}:', f'{hosted.name},')):
             reason = f'{hosted.name}: {reason}'
         if self._write(hosted, reason):
             self.node.ui.warn(edge.local(f'quarantined: {reason}\n'))

@@ -31,6 +31,7 @@ evolution = all
 """
 _SETTINGS = {'partitions': '2', 'lease': '1.5', 'inline-limit': '4 KB'}
 ROUND = 100
+HELD_UP = 5
 
 
 @dataclass
@@ -147,12 +148,18 @@ class Campaign:
             raise
 
     def race(self, pushes: int) -> None:
-        """Let each worker push through a primary of its own, undisturbed."""
+        """Let each worker push through a primary of its own.
+
+        Now and then the first one is held up just before its entry is
+        appended, for so long that another push comes first.
+        """
 
         def push(worker: Worker) -> None:
             at = self.workers.index(worker)
-            for number in range(pushes // len(self.workers)):
-                worker.act(_push(number + 1, self.repos[0], at))
+            for number in range(1, pushes // len(self.workers) + 1):
+                held_up = at == 0 and number % HELD_UP == 0
+                fault = Fault.PAUSE if held_up else Fault.NONE
+                worker.act(_push(number, self.repos[0], at, fault))
 
         self._all(push)
 
@@ -262,7 +269,9 @@ class Campaign:
         self.report.findings.append(Finding(kind, words))
 
 
-def _push(number: int, repo: str, primary: int) -> Action:
+def _push(
+    number: int, repo: str, primary: int, fault: Fault = Fault.NONE
+) -> Action:
     """Return a push of one changeset during which nobody is killed."""
     return Action(
         number=number,
@@ -270,9 +279,9 @@ def _push(number: int, repo: str, primary: int) -> Action:
         repo=repo,
         primary=primary,
         size=1,
-        fault=Fault.NONE,
-        after=0.0,
-        point='',
+        fault=fault,
+        after=1.5,
+        point='publish.before',
         victim='',
     )
 

@@ -127,7 +127,7 @@ class Worker:
             return self._arrange(node, session, action)
         clone = self.clone(action.repo)
         options, wish = _WISHES[action.deed](self, clone, action)
-        point = action.point if action.fault is Fault.SESSION_POINT else ''
+        point = self._point(action)
         heads = [word for head in wish.heads for word in ('-r', head)]
 
         def start() -> subprocess.Popen[str]:
@@ -136,6 +136,15 @@ class Worker:
             )
 
         return start, wish
+
+    def _point(self, action: Action) -> str:
+        """Return the failpoint of the session, as its setting is written."""
+        if action.fault is Fault.SESSION_POINT:
+            return action.point
+        if action.fault is Fault.PAUSE:
+            pause = action.after * self.tempo.client
+            return f'{action.point} pause {pause:.3f}'
+        return ''
 
     def _push(self, clone: Clone, action: Action) -> tuple[list[str], Wish]:
         return [], Wish(heads=(clone.ahead(action.size),))
@@ -217,9 +226,7 @@ class Worker:
         began: float,
     ) -> None:
         """Kill whom the action names, when it is time."""
-        if action.fault in (Fault.NONE, Fault.SESSION_POINT):
-            return
-        if action.fault is Fault.DAEMON_POINT:
+        if action.fault in _AT_POINTS:
             return
         local = action.deed is Deed.ARRANGE
         if action.fault is Fault.CLIENT or local:
@@ -317,6 +324,15 @@ class Worker:
 
     def _count(self, fault: Fault, met: int = 1) -> None:
         self.kills[fault] = self.kills.get(fault, 0) + met
+
+
+# What these do happens by itself.
+_AT_POINTS = (
+    Fault.NONE,
+    Fault.PAUSE,
+    Fault.SESSION_POINT,
+    Fault.DAEMON_POINT,
+)
 
 
 def _wait(process: subprocess.Popen[str] | None, moment: float) -> None:

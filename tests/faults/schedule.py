@@ -31,6 +31,7 @@ class Fault(enum.Enum):
     """Who is killed."""
 
     NONE = 'nobody'
+    PAUSE = 'nobody, but the session is held up at a failpoint'
     SESSION_POINT = 'the session, at a failpoint'
     SESSION = 'the session, at a random moment'
     CLIENT = 'the client, at a random moment'
@@ -47,6 +48,7 @@ class Action:
     ``after`` is when the blow falls, as a part of what a push usually takes
     (more often late than early, since at first nothing but Python starts);
     ``point`` is the failpoint and ``victim`` the daemon, where there is one.
+    With PAUSE, ``after`` is how long the session is held up at ``point``.
     """
 
     number: int

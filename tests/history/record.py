@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from mercurial import context, encoding, hg
+from mercurial import context, encoding
 from mercurial import ui as uimod
+
+from hgext3rd.fleet import compat
 
 from .changes import Change
 from .plan import DEFAULT, OTHER, TAGS, Merge, Part, Step, Tag
@@ -29,7 +31,8 @@ FileOf = Callable[[Any, Any, bytes], 'context.basefilectx | None']
 def history(path: Path, parts: Iterable[Part], progress: Progress) -> str:
     """Make the repository `path` of the steps; answer its tip's full node."""
     # A bare ui reads no configuration, so all machines make the same.
-    repo = hg.repository(uimod.ui(), os.fsencode(path), create=True)
+    compat.initialize()
+    repo = compat.repository(uimod.ui(), os.fsencode(path), create=True)
     recorder = Recorder(repo)
     with repo.lock():
         for part in parts:

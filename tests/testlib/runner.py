@@ -25,6 +25,7 @@ from .selection import NothingMatches, Selection, select
 from .tally import Tally
 
 SMOKE = 'test-smoke.t'
+TIMEOUT = 1800  # for one script, in seconds
 SETUP = TESTS / 'setup' / 'environment'
 
 Environ = Mapping[str, str]
@@ -137,6 +138,7 @@ def _run_scripts(
         *('--with-hg', str(prefix / 'bin' / 'hg')),
         *('--outputdir', str(scratch), '--xunit', str(report)),
         *('--jobs', str(options.jobs), '--port', str(_base_port())),
+        *('--timeout', str(TIMEOUT)),
         *(['--interactive'] if options.interactive else []),
         *(['--verbose'] if options.verbose else []),
         *names,

@@ -55,6 +55,10 @@ BAD = [
     '!fence',
     '/'.join('a' * 81),
     '/'.join(['x' * 100] * 3),
+    'healthz',
+    'readyz/a',
+    'index.json',
+    'static/a/b',
 ]
 
 

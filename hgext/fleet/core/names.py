@@ -5,7 +5,8 @@ a letter or digit, goes on with letters, digits, ``.``, ``_``, ``-`` or
 ``+``, has at most 100 characters and does not end in ``.hg``, ``.git`` or
 ``.``: none can be a path trick, an option, or a hidden file.  The whole has
 at most 240 characters, of which each ``/`` counts as three: a node also
-writes it as one part of a path, with ``%2F``.
+writes it as one part of a path, with ``%2F``.  The first part is none of
+``RESERVED``, which the web tier answers itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .errors import NameRefused, SettingError
 
 LONGEST = 240
 LONGEST_PART = 100
+RESERVED = ('healthz', 'readyz', 'metrics', 'index.json', 'static')
 
 _PART = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]*\Z')
 _FORBIDDEN_ENDS = ('.hg', '.git', '.')
@@ -28,6 +30,12 @@ _NODE = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z')
 def repository(name: str) -> str:
     """Return ``name`` when it is a repository name; else NameRefused."""
     parts = name.split('/')
+    if parts[0] in RESERVED:
+        raise NameRefused(
+            f'{name[:LONGEST]!r} is not a repository name: mirrors answer '
+            f'/{parts[0]} themselves',
+            'start it with another word',
+        )
     short = len(name) + 2 * (len(parts) - 1) <= LONGEST
     if short and all(_is_part(part) for part in parts):
         return name
