@@ -113,6 +113,10 @@ class Node:
         assert isinstance(seq, int)
         return seq
 
+    def unfinished(self, repo: str) -> bool:
+        """Tell whether a transaction is open, or was left by a kill."""
+        return (self.root / repo / '.hg' / 'store' / 'journal').exists()
+
     def quarantined(self, repo: str) -> str:
         """Return why it does not follow a repository, or ''."""
         path = self.folder / 'state' / 'quarantine' / f'{repo}.json'

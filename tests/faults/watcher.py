@@ -13,7 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .book import Book
 from .fleet import Fleet, Node, serves
@@ -27,7 +27,8 @@ class Glance:
 
     ``shown`` is by mirror and partition, ``applied`` by mirror and
     repository: (sequence number, position).  ``aside`` are the (mirror,
-    repository) pairs in quarantine, ``serving`` the mirrors that may answer.
+    repository) pairs in quarantine, ``open`` those with a transaction that
+    may yet be rolled back; ``serving`` are the mirrors that may answer.
     """
 
     moment: float
@@ -35,6 +36,7 @@ class Glance:
     serving: frozenset[str]
     aside: frozenset[tuple[str, str]]
     applied: dict[str, dict[str, tuple[int, int]]]
+    open: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass
@@ -69,12 +71,7 @@ class Watcher:
         self.looked += 1
         if self.glances:
             last = self.glances[-1]
-            if (last.shown, last.serving, last.aside, last.applied) == (
-                glance.shown,
-                glance.serving,
-                glance.aside,
-                glance.applied,
-            ):
+            if replace(last, moment=glance.moment) == glance:
                 return
         self.glances.append(glance)
 
@@ -89,11 +86,22 @@ class Watcher:
             for repo in self.repos
             if node.quarantined(repo)
         )
+        before = self._open()
         applied = {
             node.name: {repo: _applied(node, repo) for repo in self.repos}
             for node in mirrors
         }
-        return Glance(time.monotonic(), shown, serving, aside, applied)
+        opened = before | self._open()
+        moment = time.monotonic()
+        return Glance(moment, shown, serving, aside, applied, opened)
+
+    def _open(self) -> frozenset[tuple[str, str]]:
+        return frozenset(
+            (node.name, repo)
+            for node in self.fleet.mirrors
+            for repo in self.repos
+            if node.unfinished(repo)
+        )
 
 
 def _shown(node: Node) -> dict[int, int]:
@@ -145,7 +153,7 @@ def backward(glances: list[Glance]) -> Iterator[str]:
         for mirror in old.applied:
             for repo, (seq, _position) in old.applied[mirror].items():
                 now = new.applied[mirror][repo][0]
-                if now < seq:
+                if now < seq and (mirror, repo) not in old.open:
                     yield f'{mirror} had entry {seq} of {repo}, then {now}'
             for partition, position in old.shown[mirror].items():
                 now = new.shown[mirror].get(partition, 0)
