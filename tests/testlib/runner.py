@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import sdists, tally
+from . import harness, tally
 from .places import ROOT, TESTS, environment
 from .selection import NothingMatches, Selection, select
 from .tally import Tally
@@ -129,12 +129,12 @@ def _run_scripts(
     scratch: Path,
 ) -> Tally:
     """Run scripts with the ``hg`` of an environment."""
-    harness = sdists.harness(sdists.installed())
+    script = harness.runner()
     version = _mercurial(prefix)
     print(f'-- scripts, with Mercurial {version}', flush=True)
     report = scratch / f'scripts-{version}.xml'
     command = [
-        *(sys.executable, str(harness / 'run-tests.py')),
+        *(sys.executable, str(script)),
         *('--with-hg', str(prefix / 'bin' / 'hg')),
         *('--outputdir', str(scratch), '--xunit', str(report)),
         *('--jobs', str(options.jobs), '--port', str(_base_port())),
