@@ -12,6 +12,8 @@ of the repositories equal. It supervises them in the foreground until Ctrl-C::
   hgfleet repo list --data DIR      list the repositories
   hgfleet repo delete NAME --data DIR
                                     remove a repository from every node
+  hgfleet fence NODE --data DIR     let nothing count that a primary does
+  hgfleet unfence NODE --data DIR   let it take pushes again
   hgfleet user add NAME --key FILE [--group GROUP]... --data DIR
                                     let somebody log in
   hgfleet help COMMAND              tell all options of a command

@@ -27,6 +27,7 @@ command = registrar.command(cmdtable)
 
 DATA = (b'', b'data', b'', _(b'the folder of the fleet'), _(b'DIR'))
 CREATE, DELETE = 'replicate::create', 'replicate::delete'
+FENCE, UNFENCE = 'replicate::fence', 'replicate::unfence'
 
 JSON = (b'', b'json', None, _(b'print one JSON object'))
 
@@ -138,6 +139,7 @@ def show(ui: Any, **opts: Any) -> int:
       primary); ``serving``, whether it answers now; ``pid`` of its daemon
       (null when it does not run); ``restarts`` of all its parts;
       ``quarantined``, a list of the repositories that it cannot follow;
+      ``fenced``, whether nothing counts that it does;
       ``parts``, a list of objects: ``name``, ``kind`` (``daemon``, ``sshd``
       or ``web``), ``state``, ``pid``, ``restarts``, ``since`` (seconds since
       1970), ``exit`` (the last exit code, minus the number of a signal).
@@ -158,6 +160,38 @@ def show(ui: Any, **opts: Any) -> int:
     else:
         ui.write(edge.local('\n'.join([*status.tables(said), ''])))
     return 1 if opts['check'] and status.complaints(said) else 0
+
+
+@command(
+    b'fleet::fence',
+    [DATA],
+    b'hgfleet fence NODE --data DIR',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def fence(ui: Any, name: bytes, **opts: Any) -> int:
+    """let nothing count that a primary does from now on
+
+    For a primary that may have lost its way: it was paused, cut off or cloned,
+    or its machine is to be replaced. Its pushes are refused on every node,
+    also those it has begun, and however late it comes back. What it did
+    before stays.
+
+    Returns 0 when the fence holds.
+    """
+    return _as_primary(opts, FENCE, edge.text(name))
+
+
+@command(
+    b'fleet::unfence',
+    [DATA],
+    b'hgfleet unfence NODE --data DIR',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def unfence(ui: Any, name: bytes, **opts: Any) -> int:
+    """let a fenced primary take pushes again"""
+    return _as_primary(opts, UNFENCE, edge.text(name))
 
 
 @command(
@@ -281,16 +315,23 @@ def _number(option: str, value: bytes) -> int | None:
 
 
 def _on_primary(ui: Any, opts: dict[str, Any], what: str, name: bytes) -> int:
-    """Run ``hg WHAT NAME`` as the first primary; wait for the mirrors."""
+    """Change a repository on a primary; wait for the mirrors."""
     with edge.refusing():
-        layout = _existing(opts)
         repo = names.repository(edge.text(name))
-        node = plan.nodes(founding.record(layout))[0].name
-        env = plan.of_node(plan.environment(os.environ), layout, node)
-        hg = edge.text(procutil.hgexecutable())
-        code = subprocess.call((hg, '--cwd', '/', what, '--', repo), env=env)
+        code = _as_primary(opts, what, repo)
         if code == 0:
-            late = gather.await_repository(layout, repo, what == CREATE)
+            there = what == CREATE
+            late = gather.await_repository(_existing(opts), repo, there)
             for line in late:
                 ui.warn(edge.local(f'{line}\n'))
     return code
+
+
+def _as_primary(opts: dict[str, Any], what: str, name: str) -> int:
+    """Run ``hg WHAT NAME`` as the first primary that is not fenced."""
+    with edge.refusing():
+        layout = _existing(opts)
+        node = gather.primary(layout)
+        env = plan.of_node(plan.environment(os.environ), layout, node)
+        hg = edge.text(procutil.hgexecutable())
+        return subprocess.call((hg, '--cwd', '/', what, '--', name), env=env)

@@ -31,6 +31,7 @@ class NodeFacts:
     lag_seconds: float
     serving: bool
     quarantined: tuple[str, ...] = ()
+    fenced: bool = False
     parts: tuple[Seen, ...] = ()
 
 

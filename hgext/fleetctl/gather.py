@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from ..fleet import adapters, files
 from ..fleet.core import entry, shown
-from ..fleet.core.barrier import MIRROR, Lease, Members
+from ..fleet.core.barrier import MIRROR, PRIMARY, Lease, Members
 from ..fleet.core.errors import EntryUnreadable
 from ..fleet.core.shown import Shown
 from ..fleet.ports import Clock, Ledger
-from . import founding, members, plan, repos, running, sockets
+from ..replicate import fence, members
+from . import founding, plan, repos, running, sockets
 from .facts import Facts, NodeFacts
 from .layout import Layout
 from .plan import Node
@@ -51,6 +52,18 @@ def gather(layout: Layout) -> Facts:
     )
 
 
+def primary(layout: Layout) -> str:
+    """Return the name of the first primary that is not fenced, or of any."""
+    every = plan.nodes(founding.record(layout))
+    found = [one.name for one in every if one.role == PRIMARY]
+    ledger = adapters.open_ledger(repos.settings_of(layout, found[0]).ledger)
+    try:
+        fenced = fence.fenced(ledger)
+    finally:
+        ledger.close()
+    return next((name for name in found if name not in fenced), found[0])
+
+
 def await_repository(layout: Layout, name: str, there: bool) -> list[str]:
     """Wait until every mirror that serves shows a repository, or none does.
 
@@ -77,13 +90,14 @@ class Log:
 
     ledger: Ledger
     members: Members
+    fenced: frozenset[str]
     ends: Mapping[int, int]
 
     @classmethod
     def read(cls, ledger: Ledger, partitions: int) -> Log:
         """Read what is needed; raises LedgerError."""
         ends = {p: ledger.end(_stream(p)) for p in range(partitions)}
-        return cls(ledger, members.read(ledger), ends)
+        return cls(ledger, members.read(ledger), fence.fenced(ledger), ends)
 
     def age(self, applied: Mapping[int, int], now: float) -> float:
         """Return how old the oldest entry is that is not applied; or 0."""
@@ -128,6 +142,7 @@ def _node(
         lag_seconds=log.age(applied, clock.wall()),
         serving=_serves(node),
         quarantined=lease.quarantined if lease else (),
+        fenced=node.name in log.fenced,
         parts=tuple(one for one in parts if one.node == node.name),
     )
 

@@ -17,6 +17,8 @@ COMMANDS = {
     ('up',): 'fleet::up',
     ('down',): 'fleet::down',
     ('status',): 'fleet::status',
+    ('fence',): 'fleet::fence',
+    ('unfence',): 'fleet::unfence',
     ('repo', 'create'): 'fleet::repo-create',
     ('repo', 'delete'): 'fleet::repo-delete',
     ('repo', 'list'): 'fleet::repo-list',

@@ -44,6 +44,7 @@ def _node(facts: NodeFacts, fleet: Facts) -> dict[str, Any]:
         'pid': daemons[0] if daemons else None,
         'restarts': sum(one['restarts'] for one in parts),
         'quarantined': list(facts.quarantined),
+        'fenced': facts.fenced,
         'parts': parts,
     }
 
@@ -89,6 +90,8 @@ def complaints(said: dict[str, Any]) -> list[str]:
                 found.append(f'{part["name"]} is {part["state"]}')
         if not node['serving']:
             found.append(f'{node["name"]} does not serve')
+        if node['fenced']:
+            found.append(f'{node["name"]} is fenced: it takes no pushes')
         found += [
             f'{node["name"]} cannot follow {repo}'
             for repo in node['quarantined']

@@ -17,11 +17,11 @@ from dataclasses import replace
 
 from ..fleet.core.barrier import PRIMARY
 from ..fleet.core.errors import FleetError, SettingError
+from ..replicate import members
 from . import (
     founding,
     keeper,
     lock,
-    members,
     plan,
     process,
     repos,

@@ -137,6 +137,47 @@ def rebuild_command(ui: Any, name: bytes, **opts: Any) -> None:
         ui.status(edge.local(f'{hosted.name}: rebuilt, at entry {state.seq}\n'))
 
 
+def _fencing(ui: Any, name: bytes, action: str, force: bool) -> None:
+    from . import fence
+
+    with edge.refusing():
+        fence.put(Node.of(ui), edge.text(name), action, force)
+
+
+FORCE = (b'f', b'force', None, _(b'also when no such primary is known'))
+
+
+@command(
+    b'replicate::fence',
+    [FORCE],
+    _(b'NODE'),
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def fence_command(ui: Any, name: bytes, **opts: Any) -> None:
+    """let nothing count that a primary does from now on
+
+    Its pushes are refused, also those that it has begun, and also when it
+    was only paused or cut off and comes back later. What it did before
+    stays. Takes effect when the command returns; run it again if it fails.
+    """
+    _fencing(ui, name, 'fence', opts['force'])
+    ui.status(b'%s is fenced: nothing that it does counts\n' % name)
+
+
+@command(
+    b'replicate::unfence',
+    [FORCE],
+    _(b'NODE'),
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def unfence_command(ui: Any, name: bytes, **opts: Any) -> None:
+    """let a primary that was fenced take pushes again"""
+    _fencing(ui, name, 'unfence', opts['force'])
+    ui.status(b'%s is not fenced any more\n' % name)
+
+
 @command(
     b'replicate::digest',
     cmdutil.formatteropts,

@@ -34,7 +34,7 @@ from . import digest, payload
 from .follow import catch_up
 from .node import Hosted
 from .perform import as_push, record
-from .publish import publish
+from .publish import fenced, publish
 
 # Sorts after the names of all other validators: everybody has voted.
 _LAST = b'~~fleet'
@@ -79,7 +79,7 @@ def hosting(repo: Any, hosted: Hosted) -> None:
 def begin(repo: Any, hosted: Hosted, desc: bytes) -> None:
     """Prepare the repository, whose lock is held, for a new transaction.
 
-    Raises Inexpressible, Quarantined, or LedgerUnavailable.
+    Raises Inexpressible, Quarantined, Fenced, or LedgerUnavailable.
     """
     if desc in _REFUSED:
         raise _inexpressible(hosted, desc)
@@ -100,6 +100,8 @@ def begin(repo: Any, hosted: Hosted, desc: bytes) -> None:
             'pull and push again',
         )
     state = applied.state
+    if hosted.node.settings.node in state.fenced:
+        raise fenced(hosted)
     if not state.exists:
         raise NameRefused(
             f'{hosted.name} is not a repository of this fleet',

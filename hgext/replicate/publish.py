@@ -12,6 +12,7 @@ from ..fleet.core import entry as entries
 from ..fleet.core.entry import Entry
 from ..fleet.core.errors import (
     EntryUnreadable,
+    Fenced,
     LedgerError,
     LedgerFull,
     LedgerUnavailable,
@@ -26,8 +27,8 @@ def publish(hosted: Hosted, state: RepoState, entry: Entry) -> Judged:
     """Append ``entry``, which builds on ``state``; return its judgement.
 
     Raises LedgerUnavailable or LedgerFull when nothing was written,
-    Superseded when the entry was written but does not count, OutcomeUnknown
-    when neither is known.
+    Superseded or Fenced when the entry was written but does not count,
+    OutcomeUnknown when neither is known.
     """
     what = f'{hosted.name}, entry {entry.seq}'
     failpoint.hit('publish.before')
@@ -49,6 +50,8 @@ def publish(hosted: Hosted, state: RepoState, entry: Entry) -> Judged:
             f'{what}: an earlier entry cannot be read: {judged.state.halted}',
             'run "hgfleet status" to see what the repository needs',
         )
+    if judged.verdict is Verdict.FENCED:
+        raise fenced(hosted)
     if judged.verdict is not Verdict.VALID:
         raise Superseded(
             f'another push to {hosted.name} came first'
@@ -58,6 +61,15 @@ def publish(hosted: Hosted, state: RepoState, entry: Entry) -> Judged:
         )
     failpoint.hit('publish.valid')
     return judged
+
+
+def fenced(hosted: Hosted) -> Fenced:
+    """Return the error for a change that this node may not make."""
+    name = hosted.node.settings.node
+    return Fenced(
+        f'{hosted.name} cannot be changed on {name}, which is fenced',
+        f'use another primary; "hgfleet unfence {name}" lifts the fence',
+    )
 
 
 def judge(hosted: Hosted, state: RepoState, offset: int) -> Judged:

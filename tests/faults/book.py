@@ -23,6 +23,7 @@ _FITS = {
     'config': (True, True),
     'delete': (True, False),
 }
+_FENCE = '!fence'
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,22 @@ def _judge(
 ) -> Iterator[Page]:
     known: dict[str, tuple[int, bool]] = {}
     following: dict[str, int] = {}
+    fenced: set[tuple[str, str]] = set()
     for stream, offset, key, value in rows:
         assert offset == following.get(stream, 0), f'{stream} has a gap'
         following[stream] = offset + 1
-        if repo and key != repo:
+        if repo and key not in (repo, _FENCE):
             continue
         meta = decode(value)
+        if key == _FENCE:
+            one = (stream, meta['text'])
+            (fenced.discard if meta['source'] == 'unfence' else fenced.add)(one)
+            continue
         assert meta['repo'] == key, f'{stream} {offset} has the key {key}'
         seq, exists = known.get(key, (0, False))
         needs, leaves = _FITS[meta['kind']]
         valid = (meta['prev'], meta['seq'], exists) == (seq, seq + 1, needs)
+        valid = valid and (stream, meta['node']) not in fenced
         if valid:
             known[key] = (seq + 1, leaves)
         fields = {

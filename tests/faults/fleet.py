@@ -207,6 +207,10 @@ class Fleet:
                     stderr=log,
                     start_new_session=True,
                 )
+                # A dead process that nobody has waited for still counts as
+                # the holder of its locks.
+                reaper = threading.Thread(target=node.daemon.wait, daemon=True)
+                reaper.start()
 
     def tell(self, name: str, number: signal.Signals) -> bool:
         """Send a signal to a daemon; tell whether it was running."""

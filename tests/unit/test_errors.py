@@ -24,6 +24,7 @@ RETRY = {
     'LedgerFull': False,
     'OutcomeUnknown': False,
     'Superseded': True,
+    'Fenced': False,
     'EntryUnreadable': False,
     'BlobError': False,
     'BlobUnavailable': True,

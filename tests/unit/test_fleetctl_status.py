@@ -53,6 +53,7 @@ def test_the_keys_that_are_promised() -> None:
         'pid': 7,
         'restarts': 3,
         'quarantined': [],
+        'fenced': False,
         'parts': [
             {
                 **{'name': 'web1.daemon', 'kind': 'daemon', 'pid': 7},

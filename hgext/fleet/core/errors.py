@@ -66,6 +66,10 @@ class Superseded(LedgerError):
     retry = True
 
 
+class Fenced(LedgerError):
+    """This node is fenced: nothing that it does counts."""
+
+
 class EntryUnreadable(LedgerError):
     """A record is damaged, or newer than this program."""
 
