@@ -52,7 +52,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mercurial import extensions, repair
+from mercurial import exchange, extensions, repair
 
 from ..fleet import edge, failpoint, meta, settings
 from . import commands, produce
@@ -66,10 +66,11 @@ cmdtable = commands.cmdtable
 
 
 def uisetup(ui: Any) -> None:
-    """Register the settings, and refuse to strip."""
+    """Register the settings; wrap what else changes a hosted repository."""
     settings.declare(ui)
     failpoint.arm(ui)
     extensions.wrapfunction(repair, 'strip', produce.refuse_strip)
+    extensions.wrapfunction(exchange, 'unbundle', produce.unbundle)
 
 
 def reposetup(ui: Any, repo: Any) -> None:

@@ -15,7 +15,8 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from mercurial.utils import procutil
+from mercurial import error
+from mercurial.utils import procutil, stringutil
 
 from hgext3rd.pushlog import store as pushlog
 
@@ -233,3 +234,26 @@ def refuse_strip(orig: Any, ui: Any, repo: Any, *args: Any, **opts: Any) -> Any:
         return orig(ui, repo, *args, **opts)
     with edge.refusing():
         raise _inexpressible(hosted, b'strip')
+
+
+def unbundle(orig: Any, repo: Any, *args: Any) -> Any:
+    """Wrap exchange.unbundle: what the client saw may be gone for a moment.
+
+    A process that is killed while it closes a transaction leaves changesets
+    which can be read, and which the next process takes away before it
+    applies their entry once more.
+    """
+    try:
+        return orig(repo, *args)
+    except error.LookupError as problem:
+        if getattr(repo.unfiltered(), '_fleet', None) is None:
+            raise
+        raced = error.PushRaced(
+            b'repository changed while pushing - please pull and try again '
+            b'(%s)' % stringutil.forcebytestr(problem)
+        )
+        # By these, Mercurial answers in the form that the client expects.
+        for name in ('duringunbundle2', '_replycaps', '_bundle2salvagedoutput'):
+            if hasattr(problem, name):
+                setattr(raced, name, getattr(problem, name))
+        raise raced from problem

@@ -4,118 +4,17 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mercurial import context, phases
 
 from hgext3rd.replicate.follow import catch_up
 from hgext3rd.replicate.opening import open_repository
+from testlib.changes import Change
 from testlib.hgrepo import create, make_node, picture
 
 SEEDS = 150 if os.environ.get('HGFLEET_THOROUGH') else 6
 STEPS = 8
-
-
-class Change:
-    """One transaction with a few things in it, chosen by chance."""
-
-    def __init__(self, repo: Any, chance: random.Random) -> None:
-        self.repo = repo.unfiltered()
-        self.chance = chance
-
-    def make(self) -> None:
-        """Do it; what Mercurial refuses to do in it is left out."""
-        can = [
-            self.commit,
-            self.commit,
-            self.merge,
-            self.secret,
-            self.publish,
-            self.retract,
-            self.bookmark,
-            self.obsolete,
-            self.prune,
-        ]
-        with self.repo.lock(), self.repo.transaction(b'test') as tr:
-            for _ in range(self.chance.randint(1, 5)):
-                self.chance.choice(can)(tr)
-
-    def some(self) -> bytes:
-        rev = self.chance.randrange(-1, len(self.repo))
-        return bytes(self.repo[rev].node())
-
-    def _real(self, nodes: Iterable[bytes]) -> list[bytes]:
-        return sorted(set(nodes) - {self.repo.nullid})
-
-    def _commit(self, parents: tuple[bytes, bytes | None]) -> bytes:
-        chance = self.chance
-        paths = [b'a', b'b/c', b'd \xe4']
-        path = chance.choice(paths)
-        content: bytes | None = b'%d' % chance.randrange(10**9)
-
-        def file(repo: Any, ctx: Any, name: bytes) -> Any:
-            return context.memfilectx(repo, ctx, name, content)
-
-        made = context.memctx(
-            self.repo,
-            parents,
-            b'text \xc3\xa4',
-            [path],
-            file,
-            user=b'ann',
-            date=(chance.randrange(10**9), 3600),
-            extra={b'branch': chance.choice([b'default', b'stable'])},
-        )
-        return bytes(made.commit())
-
-    def commit(self, tr: Any) -> None:
-        for _ in range(self.chance.randint(1, 3)):
-            self._commit((self.some(), None))
-
-    def merge(self, tr: Any) -> None:
-        one, two = self.some(), self.some()
-        if len(self._real({one, two})) == 2:
-            self._commit((one, two))
-
-    def secret(self, tr: Any) -> None:
-        node = self._commit((self.some(), None))
-        phases.retractboundary(self.repo, tr, phases.secret, [node])
-
-    def publish(self, tr: Any) -> None:
-        nodes = self._real([self.some()])
-        phases.advanceboundary(self.repo, tr, phases.public, nodes)
-
-    def retract(self, tr: Any) -> None:
-        to = self.chance.choice([phases.draft, phases.secret])
-        phases.retractboundary(self.repo, tr, to, self._real([self.some()]))
-
-    def bookmark(self, tr: Any) -> None:
-        changes = []
-        for name in ('@', 'é', 'a/b c'):
-            node = self.some()
-            if self.chance.random() < 0.3:
-                changes.append((name.encode(), None))
-            elif self._real([node]):
-                changes.append((name.encode(), node))
-        self.repo._bookmarks.applychanges(self.repo, tr, changes)
-
-    def obsolete(self, tr: Any) -> None:
-        found = self._real({self.some() for _ in range(3)})
-        if found:
-            self._mark(tr, found[0], found[1:])
-
-    def prune(self, tr: Any) -> None:
-        # Of what nobody here has, too.
-        self._mark(tr, self.chance.randbytes(20), [])
-
-    def _mark(self, tr: Any, old: bytes, new: list[bytes]) -> None:
-        date = (self.chance.randrange(10**9), 0)
-        self.repo.obsstore.create(
-            tr, old, tuple(new), metadata={b'k': b'v'}, date=date
-        )
 
 
 @pytest.mark.parametrize('seed', range(SEEDS))
