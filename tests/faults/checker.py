@@ -72,6 +72,16 @@ def check(seen: Evidence) -> list[Finding]:
     return found
 
 
+def check_ledger(seen: Evidence) -> list[Finding]:
+    """Return what does not fit, whatever the transactions contained."""
+    found = [*_entries(seen)]
+    for repo in sorted(seen.pictures):
+        found += _alike(seen, repo)
+        found += _as_stated(seen, repo)
+        found += _wishes(seen, repo)
+    return found
+
+
 def _told(seen: Evidence) -> Iterator[Finding]:
     """What clients were told must be allowed, and nobody is left hanging."""
     for one in seen.attempts:

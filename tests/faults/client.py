@@ -145,6 +145,9 @@ class Clone:
 
     def hg(self, *arguments: str) -> str:
         """Run a local command; return what it printed."""
+        if (self.path / '.hg' / 'store' / 'journal').exists():
+            # A push that was killed while it noted what is public now.
+            self.stock.ask('-R', str(self.path), 'recover')
         return self.stock.ask('-R', str(self.path), *arguments)
 
     def pushing(

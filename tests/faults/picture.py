@@ -81,13 +81,14 @@ def take(hg: Stock, node: Node, repo: str) -> Picture | None:
     path = node.root / repo
     if not (path / '.hg').is_dir():
         return None
-    where = ('-R', str(path))
+    # Markers must not be warned about.
+    evolving = ('--config', 'experimental.evolution=all')
+    where = ('-R', str(path), *evolving)
     log = hg.ask(*where, 'log', '--hidden', '-r', 'all()', '-T', _TEMPLATE)
     store = path / '.hg' / 'store'
     markers = ''
     if (store / 'obsstore').exists():
-        evolving = ('--config', 'experimental.evolution=all')
-        markers = hg.ask(*where, 'debugobsolete', *evolving)
+        markers = hg.ask(*where, 'debugobsolete')
     return Picture(
         changesets=tuple(_changeset(line) for line in log.splitlines()),
         markers=tuple(sorted(markers.splitlines())),

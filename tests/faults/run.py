@@ -6,7 +6,8 @@ command that replays the schedule, and the exit code is 1.  The folder of a
 run that found something is kept.
 
 With ``--races N`` nobody is killed: N pushes to one repository go through
-several primaries at once.
+several primaries at once.  With ``--simulate N`` nothing but the repositories
+is real, and N faults take minutes; ``--round`` replays from there.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ def main(argv: list[str]) -> int:
     add('--races', type=int, default=0, metavar='N', help='only race N pushes')
     add('--workers', type=int, default=2, metavar='N')
     add('--keep', action='store_true', help='keep the folder in any case')
+    add('--simulate', type=int, default=0, metavar='N', help='see above')
+    add('--round', type=int, default=1, metavar='N', help='begin there')
     options = parser.parse_args(argv)
+    if options.simulate:
+        return simulate(options)
     campaign = import_module('faults.campaign')
     folder = Path(tempfile.mkdtemp(prefix='hgfleet-faults.'))
     plan = campaign.Plan(
@@ -61,6 +66,17 @@ def main(argv: list[str]) -> int:
         shutil.rmtree(folder)
     print(report.closing())
     return 1 if report.findings else 0
+
+
+def simulate(options: argparse.Namespace) -> int:
+    """Run the real code in a world that fails; return the exit code."""
+    rehearsal = import_module('faults.rehearsal')
+    seed = options.seed or str(random.randrange(1_000_000))
+    whole = rehearsal.Rehearsal(seed, options.simulate)
+    whole.run(options.round - 1)
+    rehearsal.tell(whole)
+    print(whole.closing())
+    return 1 if whole.findings else 0
 
 
 def tell(report: Report) -> None:

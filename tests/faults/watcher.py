@@ -12,7 +12,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from .book import Book
@@ -62,7 +62,7 @@ class Watcher:
     def _watch(self) -> None:
         while not self._over.wait(PACE):
             try:
-                self._note(self.glance())
+                self._note(glance(self.fleet.mirrors, self.repos))
             except Exception as problem:  # noqa: BLE001 told to the checker
                 self.problem = problem
                 return
@@ -75,33 +75,35 @@ class Watcher:
                 return
         self.glances.append(glance)
 
-    def glance(self) -> Glance:
-        """Look once."""
-        mirrors = self.fleet.mirrors
-        shown = {node.name: _shown(node) for node in mirrors}
-        serving = frozenset(node.name for node in mirrors if serves(node))
-        aside = frozenset(
-            (node.name, repo)
-            for node in mirrors
-            for repo in self.repos
-            if node.quarantined(repo)
-        )
-        before = self._open()
-        applied = {
-            node.name: {repo: _applied(node, repo) for repo in self.repos}
-            for node in mirrors
-        }
-        opened = before | self._open()
-        moment = time.monotonic()
-        return Glance(moment, shown, serving, aside, applied, opened)
 
-    def _open(self) -> frozenset[tuple[str, str]]:
-        return frozenset(
-            (node.name, repo)
-            for node in self.fleet.mirrors
-            for repo in self.repos
-            if node.unfinished(repo)
-        )
+def glance(mirrors: Sequence[Node], repos: Sequence[str]) -> Glance:
+    """Look once."""
+    shown = {node.name: _shown(node) for node in mirrors}
+    serving = frozenset(node.name for node in mirrors if serves(node))
+    aside = frozenset(
+        (node.name, repo)
+        for node in mirrors
+        for repo in repos
+        if node.quarantined(repo)
+    )
+    before = _open(mirrors, repos)
+    applied = {
+        node.name: {repo: _applied(node, repo) for repo in repos}
+        for node in mirrors
+    }
+    opened = before | _open(mirrors, repos)
+    return Glance(time.monotonic(), shown, serving, aside, applied, opened)
+
+
+def _open(
+    mirrors: Sequence[Node], repos: Sequence[str]
+) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (node.name, repo)
+        for node in mirrors
+        for repo in repos
+        if node.unfinished(repo)
+    )
 
 
 def _shown(node: Node) -> dict[int, int]:

@@ -63,7 +63,7 @@ class Change:
         chance = self.chance
         paths = [b'a', b'b/c', b'd \xe4']
         path = chance.choice(paths)
-        content: bytes | None = b'%d' % chance.randrange(10**9)
+        content = b'%d' % chance.randrange(10**9)
 
         def file(repo: Any, ctx: Any, name: bytes) -> Any:
             return context.memfilectx(repo, ctx, name, content)
@@ -102,7 +102,7 @@ class Change:
         phases.retractboundary(self.repo, tr, to, self._real([self.some()]))
 
     def bookmark(self, tr: Any) -> None:
-        changes = []
+        changes: list[tuple[bytes, bytes | None]] = []
         for name in self.names:
             node = self.some()
             if self.chance.random() < 0.3:
