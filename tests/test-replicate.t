@@ -252,7 +252,7 @@ until it has been made anew
   $ hg -R c push ssh://p1/demo -r tip
   pushing to ssh://p1/demo
   searching for changes
-  remote: demo on p1 is not what entry 16 made it: it was changed behind the ledger's back
+  remote: demo on p1 is not what entry 16 made it: it was changed behind the ledger's back (digest * (glob)
   remote: (let an administrator rebuild it: see "hg help replicate::rebuild")
   abort: push failed on remote
   [100]

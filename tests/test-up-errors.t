@@ -6,7 +6,7 @@ What keeps a fleet from coming up is said in one line, and nothing is started
 Words and numbers that make no sense
 
   $ hgfleet launch
-  hgfleet: there is no command 'launch'; use up, down, status, repo create, repo delete, repo list, user add, or help
+  hgfleet: there is no command 'launch'; use up, down, status, *, or help (glob)
   [255]
   $ hgfleet up
   abort: the folder of the fleet is not given

@@ -31,6 +31,7 @@ from ..fleet.core.errors import (
     NameRefused,
     Superseded,
 )
+from ..fleet.core.ledger import RepoState
 from . import digest, payload
 from .follow import catch_up
 from .node import Hosted
@@ -108,15 +109,30 @@ def begin(repo: Any, hosted: Hosted, desc: bytes) -> None:
             f'{hosted.name} is not a repository of this fleet',
             'make it with "hgfleet repo create"',
         )
-    if state.digest and state.digest != digest.of(repo):
-        # Publishing on top of it would lead all other nodes astray.
-        raise Diverged(
-            f'{hosted.name} on {hosted.node.settings.node} is not what entry '
-            f"{state.seq} made it: it was changed behind the ledger's back",
-            'let an administrator rebuild it: see "hg help replicate::rebuild"',
-        )
+    if state.digest:
+        _check_digest(repo, hosted, state)
     repo._fleet_applied = applied
     failpoint.hit('produce.begun')
+
+
+def _check_digest(repo: Any, hosted: Hosted, state: RepoState) -> None:
+    """Raise Diverged unless the repository is what its last entry states.
+
+    Publishing on top of anything else would lead all other nodes astray.
+    """
+    if digest.of(repo) == state.digest:
+        return
+    # What was read before the lock was taken may be of a moment that a crash
+    # has undone, and Mercurial does not always notice within a second.
+    repo.invalidate(clearfilecache=True)
+    actual = digest.of(repo)
+    if actual != state.digest:
+        raise Diverged(
+            f'{hosted.name} on {hosted.node.settings.node} is not what entry '
+            f"{state.seq} made it: it was changed behind the ledger's back "
+            f'(digest {actual[:12]}, not {state.digest[:12]})',
+            'let an administrator rebuild it: see "hg help replicate::rebuild"',
+        )
 
 
 def _inexpressible(hosted: Hosted, desc: bytes) -> Inexpressible:

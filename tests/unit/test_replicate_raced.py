@@ -36,6 +36,17 @@ def test_it_is_told_to_pull(tmp_path: Path) -> None:
     assert picture(hosted) == before
 
 
+def test_what_is_only_remembered_does_not_count(tmp_path: Path) -> None:
+    hosted = create(make_node(tmp_path))
+    repo = open_repository(hosted)
+    node = commit(repo, b'1')
+    # As if it had been read at a moment that a crash has undone since.
+    repo._bookmarks._refmap[b'gone'] = node
+    commit(repo, b'2')
+    assert picture(hosted)['bookmarks'] == {}
+    assert len(picture(hosted)['changesets']) == 2
+
+
 def test_other_repositories_are_left_alone(tmp_path: Path) -> None:
     node = make_node(tmp_path)
     other = compat.repository(node.ui, bytes(tmp_path / 'else'), create=True)
