@@ -47,6 +47,29 @@ def serve_command(ui: Any, **opts: Any) -> None:
 
 
 @command(
+    b'replicate::relay',
+    [],
+    b'',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def relay_command(ui: Any, **opts: Any) -> None:
+    """keep the ledger connected for others, in the foreground, until SIGTERM
+
+    Pushes and commands on this node ask the relay while it runs, and the
+    ledger itself while it does not; only the time that connecting takes is
+    saved. With a ledger in SQLite there is nothing to save.
+    """
+    # Lazy imports are not safe where threads begin.
+    import hgdemandimport
+
+    with hgdemandimport.deactivated(), edge.refusing():
+        from .relay import serve
+
+        serve(Node.of(ui))
+
+
+@command(
     b'replicate::create',
     [(b'', b'hgrc', b'', _(b'what the hgrc of the repository is'), _(b'FILE'))],
     _(b'NAME'),

@@ -13,6 +13,8 @@ needed, and knows where everything of a repository is on this machine:
     why this node cannot follow the ledger for it
 ``<state>/new``, ``<state>/old``
     repositories being made and being removed
+``<state>/ledger.sock``
+    where the relay listens, if one runs (``relay.py``)
 
 In names below ``<state>`` each ``/`` is written ``%2F``.
 """
@@ -45,6 +47,8 @@ class Node:
     def __init__(self, ui: Any, its: settings.Settings) -> None:
         self.ui = ui
         self.settings = its
+        # A daemon sets it, for a connection that does not end with a relay.
+        self.is_daemon = False
 
     @classmethod
     def of(cls, ui: Any) -> Node:
@@ -53,8 +57,10 @@ class Node:
 
     @functools.cached_property
     def ledger(self) -> Ledger:
-        """The ledger, opened on first use."""
-        return adapters.open_ledger(self.settings.ledger)
+        """The ledger, opened on first use; by way of a relay if one runs."""
+        if self.is_daemon:
+            return adapters.open_ledger(self.settings.ledger)
+        return adapters.open_near_ledger(self.settings.ledger, self.relay)
 
     @functools.cached_property
     def blobs(self) -> Blobs:
@@ -78,6 +84,11 @@ class Node:
         data = files.read(self.state(shown.FILE))
         found = shown.decode(data) if data else None
         return dict(found.positions) if found else {}
+
+    @property
+    def relay(self) -> str:
+        """The path of the relay's socket."""
+        return self.state('ledger.sock')
 
     @property
     def shows(self) -> bool:

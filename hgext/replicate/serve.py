@@ -224,6 +224,7 @@ def serve(node: Node) -> None:
     held = daemon.alone(node.state('daemon.lock'), f'the daemon of {its.node}')
     stop = daemon.Stop()
     daemon.listen(stop)
+    node.is_daemon = True
     follower = Follower(node)
     membership = Membership(node, follower.positions)
 

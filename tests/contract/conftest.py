@@ -11,13 +11,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
 
 from hgext3rd.fleet.adapters import open_blobs, open_ledger
 from hgext3rd.fleet.ports import Blobs, Ledger
+from testlib.relays import relaying
 
 ACTORS = Path(__file__).with_name('actors.py')
 
@@ -32,13 +33,21 @@ def _dir(folder: Path) -> str:
     return f'file://{folder}/blobs'
 
 
-LEDGERS = {'sqlite': _sqlite}
+def _relay(folder: Path) -> str:
+    relay = relaying(folder, _sqlite(folder))
+    return _servers.enter_context(relay).url
+
+
+_servers = ExitStack()
+
+LEDGERS = {'sqlite': _sqlite, 'relay': _relay}
 BLOBS = {'dir': _dir}
 
 
 @pytest.fixture(params=LEDGERS)
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return LEDGERS[request.param](tmp_path)
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with _servers:
+        yield LEDGERS[request.param](tmp_path)
 
 
 @pytest.fixture

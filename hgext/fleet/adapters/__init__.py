@@ -7,33 +7,53 @@
 
 The part before ``://`` picks an adapter from the tables below.  An adapter's
 module is imported only when it is opened, so a push pays for no driver that
-it does not use.  The schemes ``sqlite`` and ``file`` take an absolute path,
-as it is written (nothing in it is decoded); any other adapter is given all
-that follows ``://``.
+it does not use.  The schemes ``sqlite``, ``file`` and ``relay`` (the socket of
+a relay, which has the ledger) take an absolute path, as it is written (nothing
+in it is decoded); any other adapter is given all that follows ``://``.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import SettingError
+from ..core.errors import LedgerUnavailable, SettingError
 
 if TYPE_CHECKING:
     from ..ports import Blobs, Clock, Directory, Ledger
 
-LEDGERS = {'sqlite': 'ledger_sqlite:SqliteLedger'}
+LEDGERS = {
+    'relay': 'ledger_relay:RelayLedger',
+    'sqlite': 'ledger_sqlite:SqliteLedger',
+}
 BLOBS = {'file': 'blobs_dir:DirBlobs'}
 DIRECTORIES = {'file': 'directory_file:FileDirectory'}
 
-_LOCAL = frozenset({'sqlite', 'file'})
+_LOCAL = frozenset({'relay', 'sqlite', 'file'})
 
 
 def open_ledger(url: str) -> Ledger:
     """Open the ledger; raises SettingError or LedgerError."""
     return _open('[fleet] ledger', LEDGERS, url)  # type: ignore[no-any-return]
+
+
+def open_near_ledger(url: str, relay: str) -> Ledger:
+    """Open the ledger through the relay at the path ``relay``, if it is there.
+
+    If not, the ledger itself; raises SettingError or LedgerError.
+    """
+    if not os.path.exists(relay):
+        return open_ledger(url)
+    try:
+        near = _load('ledger_relay:RelayLedger')(relay, url)
+    except LedgerUnavailable:
+        return open_ledger(url)
+    direct = functools.partial(open_ledger, url)
+    return _load('ledger_relay:NearLedger')(near, direct)  # type: ignore[no-any-return]
 
 
 def open_blobs(url: str) -> Blobs:

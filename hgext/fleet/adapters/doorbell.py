@@ -16,17 +16,15 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+
+from .unixsocket import address, opened
 
 HEARING = 1.0
 """Seconds after which a waiter looks for itself although no bell rang."""
 
 DEAF = 0.05
 """The same for a waiter that could not hang its bell."""
-
-# The kernel takes 107 bytes; some systems take less.
-_LONGEST_ADDRESS = 100
 
 
 class Doorbell:
@@ -52,8 +50,8 @@ class Doorbell:
         try:
             with suppress(FileExistsError):
                 os.mkdir(self._folder)
-            with _opened(self._folder) as folder:
-                bell.bind(self._address(folder, name))
+            with opened(self._folder) as folder:
+                bell.bind(address(os.path.join(self._folder, name), folder))
         except OSError:
             bell.close()
             return False
@@ -82,7 +80,7 @@ class Doorbell:
         """Ring every bell but one's own; never fails."""
         with (
             suppress(OSError),
-            _opened(self._folder) as folder,
+            opened(self._folder) as folder,
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hand,
         ):
             hand.setblocking(False)
@@ -92,7 +90,8 @@ class Doorbell:
 
     def _push(self, hand: socket.socket, folder: int, name: str) -> None:
         try:
-            hand.sendto(b'!', self._address(folder, name))
+            path = os.path.join(self._folder, name)
+            hand.sendto(b'!', address(path, folder))
         except ConnectionRefusedError:
             _take_down(folder, name)
         except OSError:
@@ -108,22 +107,6 @@ class Doorbell:
             with suppress(OSError):
                 os.unlink(os.path.join(self._folder, self._name))
             self._name = ''
-
-    def _address(self, folder: int, name: str) -> str:
-        """Return a path to the socket that is short enough for one."""
-        path = os.path.join(self._folder, name)
-        if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
-            return path
-        return f'/proc/self/fd/{folder}/{name}'
-
-
-@contextmanager
-def _opened(folder: str) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _take_down(folder: int, name: str) -> None:
