@@ -163,6 +163,9 @@ class Relay:
         for client in list(self._clients):
             self._drop(client)
         self._pool.stop(max(0.0, deadline - time.monotonic()))
+        self._selector.close()
+        self._bell.close()
+        self._hand.close()
 
     def _turn(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
         """Deal with what has come, and with what is late."""
@@ -335,8 +338,8 @@ def serve(node: Node) -> None:
             node.ui.flush()
 
     opening = functools.partial(adapters.open_ledger, its.ledger)
-    one = Relay(node.relay, its.ledger, opening, complain)
     with guard:
+        one = Relay(node.relay, its.ledger, opening, complain)
         node.ui.status(edge.local(f'{its.node}: relaying {its.ledger}\n'))
         node.ui.flush()
     one.run(stop)

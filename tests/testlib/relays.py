@@ -17,6 +17,10 @@ from pathlib import Path
 HG = Path(sys.executable).with_name('hg')
 
 
+class NoRelay(Exception):
+    """It did not start; what it said instead."""
+
+
 @dataclass(frozen=True)
 class Running:
     """A relay that listens."""
@@ -52,12 +56,14 @@ def relaying(
         env={**os.environ, 'HGRCPATH': '', 'HGPLAIN': '1'},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     assert process.stdout is not None
     try:
         said = process.stdout.readline()
-        assert 'relaying' in said, said
+        if 'relaying' not in said:
+            raise NoRelay(said)
         yield Running(folder / 'state' / 'ledger.sock', process)
     finally:
         process.kill()

@@ -20,7 +20,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping
-from errno import ECONNRESET, EPERM
+from contextlib import suppress
+from errno import ECONNRESET, EPERM, ETIMEDOUT
 from threading import get_ident
 from typing import TypeVar
 from weakref import WeakSet
@@ -50,7 +51,7 @@ from ..core.relay import (
 from ..ports import Ledger, Record
 from . import unixsocket
 
-GREETING = 2.0
+GREETING = 5.0
 """Seconds that a relay has to answer a new client."""
 
 SILENCE = 10.0
@@ -126,7 +127,7 @@ class RelayLedger:
             some = min(left, relay.LONGEST_WAIT)
             request = Wait(dict(positions), some)
             doing = f'wait for {", ".join(positions)}'
-            if self._ask(request, Waited, doing, some + PATIENCE).grown:
+            if self._ask(request, Waited, doing, some).grown:
                 return True
             left = deadline - time.monotonic()
             if left <= 0:
@@ -149,9 +150,12 @@ class RelayLedger:
         request: Request,
         wanted: type[A],
         doing: str,
-        patience: float = PATIENCE,
+        longer: float = 0.0,
     ) -> A:
-        """Return the answer of the relay; raises what the ledger raised."""
+        """Return the answer of the relay; raises what the ledger raised.
+
+        ``longer`` is what it may take above ``PATIENCE``.
+        """
         self._own()
         try:
             pieces = relay.encode(request)
@@ -160,7 +164,7 @@ class RelayLedger:
         link = self._connected(doing)
         try:
             link.send(pieces)
-            answer = link.answer(wanted, patience)
+            answer = link.answer(wanted, PATIENCE + longer)
         except BaseException as problem:
             # What comes on it later would be the answer to this.
             self.release()
@@ -249,7 +253,13 @@ class _Link:
         deadline = time.monotonic() + patience
         found: list[Record] = []
         while True:
-            said = self.receive(min(SILENCE, deadline - time.monotonic()))
+            left = max(deadline - time.monotonic(), 0.001)
+            try:
+                said = self.receive(min(SILENCE, left))
+            except TimeoutError:
+                if left > SILENCE:
+                    raise
+                raise TimeoutError(ETIMEDOUT, 'it takes too long') from None
             if isinstance(said, Working):
                 continue
             if isinstance(said, Records):
@@ -264,7 +274,7 @@ class _Link:
     def receive(self, patience: float) -> Message:
         """Return the next message; raises OSError and Garbled."""
         inbox = Assembler()
-        self._socket.settimeout(max(patience, 0.001))
+        self._socket.settimeout(patience)
         while True:
             data = self._socket.recv(min(inbox.wanted, _PIECE))
             if not data:
@@ -283,7 +293,9 @@ def _greeted(path: str, ledger: str) -> _Link:
     link = _Link()
     try:
         link.connect(path)
-        link.send(relay.encode(Hello(relay.VERSION, ledger)))
+        # Who is sent away at once finds the reason all the same.
+        with suppress(BrokenPipeError):
+            link.send(relay.encode(Hello(relay.VERSION, ledger)))
         answer = link.receive(GREETING)
         if isinstance(answer, Declined):
             raise Garbled(answer.reason)
@@ -297,9 +309,10 @@ def _greeted(path: str, ledger: str) -> _Link:
 
 def _said(problem: Exception) -> str:
     """Return the reason in an error, without its number."""
+    reason = getattr(problem, 'strerror', None)
     if isinstance(problem, TimeoutError):
-        return 'it is silent'
-    return str(getattr(problem, 'strerror', None) or problem)
+        return reason or 'it is silent'
+    return str(reason or problem)
 
 
 class NearLedger:
