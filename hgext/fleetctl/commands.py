@@ -56,6 +56,7 @@ def up(ui: Any, **opts: Any) -> int:
     """start a fleet and keep it running
 
     A primary is an sshd and a daemon; a mirror is a web server and a daemon.
+    Where the ledger is not in SQLite, a primary also keeps a connection to it.
     All of them listen on 127.0.0.1 only. A part that ends is started again,
     after a pause that grows from 0.2 to 30 seconds. Ctrl-C, SIGTERM or
     ``hgfleet down`` stop everything.
@@ -140,9 +141,10 @@ def show(ui: Any, **opts: Any) -> int:
       (null when it does not run); ``restarts`` of all its parts;
       ``quarantined``, a list of the repositories that it cannot follow;
       ``fenced``, whether nothing counts that it does;
-      ``parts``, a list of objects: ``name``, ``kind`` (``daemon``, ``sshd``
-      or ``web``), ``state``, ``pid``, ``restarts``, ``since`` (seconds since
-      1970), ``exit`` (the last exit code, minus the number of a signal).
+      ``parts``, a list of objects: ``name``, ``kind`` (``daemon``,
+      ``ledger``, ``sshd`` or ``web``), ``state``, ``pid``, ``restarts``,
+      ``since`` (seconds since 1970), ``exit`` (the last exit code, minus the
+      number of a signal).
 
     ``repos``
       a list of objects: ``name``; ``seq``, the number of its last entry;

@@ -15,7 +15,7 @@ from ..fleet.core.barrier import MIRROR, PRIMARY
 from ..fleet.core.errors import SettingError
 from .layout import Layout
 
-DAEMON, SSHD, WEB = 'daemon', 'sshd', 'web'
+DAEMON, LEDGER, SSHD, WEB = 'daemon', 'ledger', 'sshd', 'web'
 MOST_NODES = 50
 APPLICATION = 'hgext3rd.fleet.web:application'
 
@@ -190,8 +190,12 @@ def of_node(
     return {**env, 'HGRCPATH': layout.node(node).hgrc}
 
 
-def parts(fleet: Fleet) -> list[Part]:
-    """Return the parts of a fleet, in the order of their start."""
+def parts(fleet: Fleet, ledger: str) -> list[Part]:
+    """Return the parts of a fleet, in the order of their start.
+
+    ``ledger`` is its URL.  Pushes come to primaries only, and only where
+    connecting takes time does a relay save any.
+    """
     layout, tools, env = fleet.layout, fleet.tools, fleet.env
     made = []
     for node in fleet.nodes:
@@ -199,6 +203,10 @@ def parts(fleet: Fleet) -> list[Part]:
         serve = (tools.hg, 'replicate::serve')
         made.append(Part(f'{node.name}.daemon', node.name, DAEMON, serve, own))
         if node.role == PRIMARY:
+            if not ledger.startswith('sqlite://'):
+                keep = (tools.hg, 'replicate::relay')
+                name = f'{node.name}.ledger'
+                made.append(Part(name, node.name, LEDGER, keep, own))
             config = ('-f', layout.sshd(node.name))
             door = (tools.sshd, '-D', '-e', *config)
             made.append(Part(f'{node.name}.sshd', node.name, SSHD, door, env))

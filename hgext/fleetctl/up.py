@@ -137,7 +137,7 @@ def _supervise(fleet: Fleet, ledger: str, at_ready: Callable[[], None]) -> int:
         opening = DemoOpening(
             fleet, lambda: members.leases(ledger), _say, ready
         )
-        parts = plan.parts(fleet)
+        parts = plan.parts(fleet, ledger)
         Supervisor(fleet.layout, parts, _say).run(opening)
     except FleetError as problem:
         hint = f'({problem.hint})\n' if problem.hint else ''

@@ -218,21 +218,23 @@ class Relay:
     def _hear(self, client: Client) -> None:
         """Take what a client has sent."""
         try:
-            data = client.link.recv(min(client.inbox.wanted, _PIECE))
-            if not data or client.state in _DEAF:
-                # It has gone, or speaks while it is not its turn.
-                self._drop(client)
-                return
-            if client.state is State.IDLE:
-                client.enter(State.HEARING, time.monotonic())
-            message = client.inbox.feed(data)
+            # Most often the header, and all the rest.
+            for _ in range(2):
+                data = client.link.recv(min(client.inbox.wanted, _PIECE))
+                if not data or client.state in _DEAF:
+                    # It has gone, or speaks while it is not its turn.
+                    self._drop(client)
+                    return
+                if client.state is State.IDLE:
+                    client.enter(State.HEARING, time.monotonic())
+                message = client.inbox.feed(data)
+                if message is not None:
+                    self._obey(client, message)
+                    return
         except BlockingIOError:
             return
         except (OSError, Garbled):
             self._drop(client)
-            return
-        if message is not None:
-            self._obey(client, message)
 
     def _obey(self, client: Client, message: Message) -> None:
         now = time.monotonic()

@@ -82,7 +82,7 @@ def test_parts_are_configured_by_their_node_alone() -> None:
         **{'PATH': '/bin', 'HGFLEET_X': '1'},
         **{'HGPLAIN': '1', 'HGENCODING': 'utf-8'},
     }
-    made = plan.parts(fleet(Record(mirrors=1), env))
+    made = plan.parts(fleet(Record(mirrors=1), env), LAYOUT.ledger)
     assert [one.name for one in made] == [
         *('hg1.daemon', 'hg1.sshd', 'web1.daemon', 'web1.web'),
     ]
@@ -94,6 +94,21 @@ def test_parts_are_configured_by_their_node_alone() -> None:
         'web1.web': '/srv/fleet/nodes/web1/hgrc',
     }
     assert all(one.argv[0].startswith('/') for one in made)
+
+
+def test_a_ledger_elsewhere_is_kept_connected_where_pushes_come() -> None:
+    some = fleet(Record(primaries=2, mirrors=1), {})
+    made = plan.parts(some, 'kafka://broker/fleet')
+    kept = [one for one in made if one.kind == plan.LEDGER]
+    assert [(one.name, one.node) for one in kept] == [
+        ('hg1.ledger', 'hg1'),
+        ('hg2.ledger', 'hg2'),
+    ]
+    assert {one.argv for one in kept} == {('/v/bin/hg', 'replicate::relay')}
+    assert kept[0].env == {'HGRCPATH': '/srv/fleet/nodes/hg1/hgrc'}
+    names = [one.name for one in made]
+    # It is there before the first push can come.
+    assert names.index('hg1.ledger') < names.index('hg1.sshd')
 
 
 @pytest.mark.parametrize(

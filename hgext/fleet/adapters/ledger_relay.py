@@ -172,8 +172,8 @@ class RelayLedger:
                 raise
             if isinstance(request, Append) and link.sent:
                 raise OutcomeUnknown(
-                    f'no certainty about "{doing}" through {self._path}: '
-                    f'{_said(problem)}',
+                    f'no certainty about "{doing}" through the relay '
+                    f'{self._path}: {_said(problem)}',
                     'the entry may still arrive; look before trying again',
                 ) from None
             raise self._unfit(doing, problem) from None
@@ -197,7 +197,7 @@ class RelayLedger:
 
     def _unfit(self, doing: str, problem: Exception) -> RelayUnfit:
         return RelayUnfit(
-            f'cannot {doing} through {self._path}: {_said(problem)}',
+            f'cannot {doing} through the relay {self._path}: {_said(problem)}',
             'see whether "hg replicate::relay" runs on this node',
         )
 
