@@ -24,6 +24,11 @@ have put into the ledger. On a mirror (``role = mirror``) it also decides,
 together with the daemons of the other mirrors, up to where repositories may
 be shown.
 
+Where connecting to the ledger takes time, a node that takes pushes also runs
+:hg:`replicate::relay`, as the same user. It keeps connections open, and every
+push on that node uses them through the socket ``ledger.sock`` in
+``fleet.state``. While it does not run, each push connects for itself.
+
 Repositories are made, configured and removed with
 :hg:`replicate::create`, :hg:`replicate::config` and
 :hg:`replicate::delete`; never with :hg:`init` or ``rm``.
