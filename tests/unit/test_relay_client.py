@@ -71,7 +71,8 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    'first', [Welcome(frames.VERSION + 1), Number(3), Declined('no')]
+    'first',
+    [Welcome(frames.VERSION + 1), Number(1), Declined('no')],
 )
 def test_a_relay_of_another_kind_is_not_used(path: str, first: Message) -> None:
     with Puppet(path, first, 0, b''), pytest.raises(RelayUnfit):

@@ -86,7 +86,9 @@ def framed(said: object, body: bytes = b'') -> bytes:
 @given(st.lists(messages, max_size=4), st.integers(1, 40))
 def test_messages_come_back(some: list[Message], piece: int) -> None:
     data = b''.join(part for one in some for part in relay.encode(one))
-    assert told(data, piece) == some
+    found = told(data, piece)
+    assert found == some
+    assert [type(one) for one in found] == [type(one) for one in some]
 
 
 @given(st.binary(max_size=200))

@@ -299,7 +299,7 @@ def _greeted(path: str, ledger: str) -> _Link:
         answer = link.receive(GREETING)
         if isinstance(answer, Declined):
             raise Garbled(answer.reason)
-        if answer != Welcome(relay.VERSION):
+        if not isinstance(answer, Welcome) or answer.version != relay.VERSION:
             raise Garbled('it speaks another language')
     except BaseException:
         link.close()

@@ -28,8 +28,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from . import errors
 from .entry import Record
@@ -55,8 +54,11 @@ class TooLarge(ValueError):
     """The message does not fit into a frame."""
 
 
-@dataclass(frozen=True)
-class Hello:
+# Tuples: to define a dozen dataclasses takes several milliseconds, which each
+# push would pay.
+
+
+class Hello(NamedTuple):
     """The client's version, and the URL of the ledger that it wants.
 
     With an empty URL it takes whichever ledger the relay has.
@@ -66,8 +68,7 @@ class Hello:
     ledger: str
 
 
-@dataclass(frozen=True)
-class Append:
+class Append(NamedTuple):
     """Asks for ``Ledger.append``; answered by a Number."""
 
     stream: str
@@ -75,8 +76,7 @@ class Append:
     value: bytes
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(NamedTuple):
     """Asks for ``Ledger.read``; answered by Records."""
 
     stream: str
@@ -85,15 +85,13 @@ class Read:
     limit: int
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """Asks for ``Ledger.end``; answered by a Number."""
 
     stream: str
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(NamedTuple):
     """Asks for ``Ledger.wait``; answered by Waited.
 
     ``timeout`` is at most :data:`LONGEST_WAIT`.
@@ -103,49 +101,42 @@ class Wait:
     timeout: float
 
 
-@dataclass(frozen=True)
-class Welcome:
+class Welcome(NamedTuple):
     """The relay is of this version, and has the ledger that was named."""
 
     version: int
 
 
-@dataclass(frozen=True)
-class Declined:
+class Declined(NamedTuple):
     """The relay cannot do this, has not done it, and says why."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Working:
+class Working(NamedTuple):
     """The relay is alive, and the answer is still to come."""
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """An offset or a position."""
 
     value: int
 
 
-@dataclass(frozen=True)
-class Records:
+class Records(NamedTuple):
     """Some records; with ``more``, another such message follows."""
 
     records: tuple[Record, ...]
     more: bool = False
 
 
-@dataclass(frozen=True)
-class Waited:
+class Waited(NamedTuple):
     """Whether a stream has grown in time."""
 
     grown: bool
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """A deliberate failure: the name of its class, its message and hint."""
 
     kind: str
@@ -192,7 +183,7 @@ def encode(message: Message) -> list[bytes]:
     """Return the bytes of a frame in pieces, values uncopied; or TooLarge."""
     said: dict[str, Any] = {'is': type(message).__name__}
     body: list[bytes] = []
-    for name, value in vars(message).items():
+    for name, value in message._asdict().items():
         if name == 'value' and isinstance(value, bytes):
             body = [value]
         elif name == 'records':
