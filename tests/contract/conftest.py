@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -25,29 +25,31 @@ ACTORS = Path(__file__).with_name('actors.py')
 Act = Callable[..., 'subprocess.Popen[str]']
 
 
-def _sqlite(folder: Path) -> str:
-    return f'sqlite://{folder}/ledger.db'
+LEDGERS = {'sqlite': 'sqlite_url', 'relay': 'relay_url'}
 
 
 def _dir(folder: Path) -> str:
     return f'file://{folder}/blobs'
 
 
-def _relay(folder: Path) -> str:
-    relay = relaying(folder, _sqlite(folder))
-    return _servers.enter_context(relay).url
-
-
-_servers = ExitStack()
-
-LEDGERS = {'sqlite': _sqlite, 'relay': _relay}
 BLOBS = {'dir': _dir}
 
 
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f'sqlite://{tmp_path}/ledger.db'
+
+
+@pytest.fixture
+def relay_url(sqlite_url: str, tmp_path: Path) -> Iterator[str]:
+    with relaying(tmp_path, sqlite_url) as relay:
+        yield relay.url
+
+
 @pytest.fixture(params=LEDGERS)
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    with _servers:
-        yield LEDGERS[request.param](tmp_path)
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(LEDGERS[request.param])
+    return url
 
 
 @pytest.fixture
