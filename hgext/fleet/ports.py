@@ -61,7 +61,8 @@ class Ledger(Protocol):
     ) -> list[Record]:
         """Return at most ``limit`` records from ``position`` on, in order.
 
-        With ``keys``, only records with one of these keys.
+        With ``keys``, only records with one of these keys.  Raises
+        OutOfReach when the records at ``position`` have been forgotten.
         """
         ...
 

@@ -60,14 +60,14 @@ from typing import Any
 from mercurial import exchange, extensions, repair
 
 from ..fleet import edge, failpoint, meta, settings
-from . import commands, produce
+from . import commands, produce, snapcommands
 from .node import Node
 
 testedwith = meta.TESTEDWITH
 minimumhgversion = meta.MINIMUM_HG
 buglink = meta.BUGLINK
 
-cmdtable = commands.cmdtable
+cmdtable = {**commands.cmdtable, **snapcommands.cmdtable}
 
 
 def uisetup(ui: Any) -> None:

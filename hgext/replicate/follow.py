@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from mercurial import error
 
+from ..fleet import files
 from ..fleet.core.applied import Applied
 from ..fleet.core.entry import Kind, Record
-from ..fleet.core.errors import FleetError, Quarantined
+from ..fleet.core.errors import FleetError, OutOfReach, Quarantined
 from ..fleet.core.ledger import Judged, Verdict, fold
 from ..fleet.edge import local
 from .node import Hosted
 from .opening import applying, open_repository
 from .perform import perform
+
+T = TypeVar('T')
 
 _PAUSE = 0.02
 
@@ -36,13 +39,34 @@ def catch_up(hosted: Hosted, repo: Any = None) -> Applied:
         # Whoever is at work has the lock; else this rolls back.
         with applying(repo or open_repository(hosted)):
             applied = hosted.applied()
+    if not applied.state.exists:
+        applied = bootstrap().begin(hosted, applied)
+    anew = False
     while True:
-        batch = hosted.node.ledger.read(
-            hosted.stream, applied.state.position, hosted.keys
-        )
+        try:
+            batch = hosted.node.ledger.read(
+                hosted.stream, applied.state.position, hosted.keys
+            )
+        except OutOfReach as problem:
+            known = hosted.identity()
+            applied = bootstrap().leap(hosted, applied, problem.start)
+            if hosted.identity() != known:
+                repo, anew = None, True
+            continue
         if not batch:
-            return applied
+            break
         applied = follow(hosted, applied, batch, repo)
+    if anew:
+        # What was less than had been shown already is no longer.
+        files.remove(hosted.quarantine)
+    return applied
+
+
+def bootstrap() -> Any:
+    """Return the module; a push has no use for it, and pays for imports."""
+    from . import bootstrap
+
+    return bootstrap
 
 
 def catch_up_patiently(hosted: Hosted, patience: float = 600.0) -> Applied:
@@ -51,10 +75,17 @@ def catch_up_patiently(hosted: Hosted, patience: float = 600.0) -> Applied:
     That is this node's daemon, at work on the same entries, or a push.
     Raises error.LockHeld when it takes longer than ``patience`` seconds.
     """
+    return patiently(hosted, lambda: catch_up(hosted), patience)
+
+
+def patiently(
+    hosted: Hosted, work: Callable[[], T], patience: float = 600.0
+) -> T:
+    """Return what ``work`` does, tried again while a lock is held."""
     deadline = hosted.node.clock.boot() + patience
     while True:
         try:
-            return catch_up(hosted)
+            return work()
         except error.LockHeld:
             if hosted.node.clock.boot() > deadline:
                 raise

@@ -47,24 +47,40 @@ def create(
     try:
         ui = hosted.node.ui.copy()
         ui.quiet = True
-        with ui.configoverride(_FORMAT, b'replicate'):
-            compat.repository(ui, local(temporary), create=True)
+        new_repository(ui, temporary)
         inside = os.path.join(temporary, '.hg')
         files.replace(
             os.path.join(inside, 'store', records.FILE), records.encode(after)
         )
         _write_hgrc(inside, entry.text)
-        os.makedirs(hosted.path, exist_ok=True)
         failpoint.hit('perform.before-create')
+        now = put_in_place(hosted, inside, after)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return now
+
+
+def new_repository(ui: Any, folder: str) -> Any:
+    """Make an empty repository in ``folder``, as hosted ones are."""
+    with ui.configoverride(_FORMAT, b'replicate'):
+        return compat.repository(ui, local(folder), create=True)
+
+
+def put_in_place(hosted: Hosted, inside: str, after: Applied) -> Applied:
+    """Make the finished folder ``inside`` the ``.hg`` of the repository.
+
+    Returns how far the repository has come: when another process has made
+    it meanwhile, and farther, that one stays.
+    """
+    os.makedirs(hosted.path, exist_ok=True)
+    try:
         os.rename(inside, os.path.join(hosted.path, '.hg'))
     except OSError as problem:
         now = hosted.applied()
         taken = problem.errno in (errno.ENOTEMPTY, errno.EEXIST)
-        if taken and now.state.seq >= entry.seq:
+        if taken and now.state.seq >= after.state.seq:
             return now
         raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     files.remove(hosted.tombstone)
     return after
 

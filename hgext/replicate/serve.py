@@ -23,7 +23,13 @@ from mercurial.utils import stringutil
 from ..fleet import adapters, daemon, edge, files
 from ..fleet.core.barrier import STREAM
 from ..fleet.core.entry import FENCE_KEY, Record
-from ..fleet.core.errors import FleetError, NameRefused, Quarantined
+from ..fleet.core.errors import (
+    FleetError,
+    NameRefused,
+    OutOfReach,
+    Quarantined,
+)
+from ..fleet.core.snapshot import owner
 from .follow import catch_up
 from .membership import Membership
 from .node import Hosted, Identity, Node, stream
@@ -91,9 +97,7 @@ class Follower:
         """Apply at most one batch of each partition; tell if any was new."""
         news = self._retry()
         for partition in self.positions:
-            batch = self.node.ledger.read(
-                stream(partition), self.positions[partition], limit=_BATCH
-            )
+            batch = self._read(partition)
             if batch:
                 news = True
                 for name, end in _ends(batch).items():
@@ -103,6 +107,20 @@ class Follower:
         if news:
             self._save()
         return news
+
+    def _read(self, partition: int) -> list[Record]:
+        """Return the next records, after those that the ledger has forgotten.
+
+        Of these every repository finds out for itself; what is left names
+        all of them, if only by their snapshots.
+        """
+        ledger, position = self.node.ledger, self.positions[partition]
+        while True:
+            try:
+                return ledger.read(stream(partition), position, limit=_BATCH)
+            except OutOfReach as problem:
+                self.node.ui.warn(edge.local(f'{problem}\n'))
+                position = problem.start
 
     def _save(self) -> None:
         """Note where to go on reading in another life.
@@ -210,9 +228,12 @@ def _opened(hosted: Hosted) -> Any:
 
 
 def _ends(batch: list[Record]) -> dict[str, int]:
-    """Return the position after the last entry of each repository."""
+    """Return the position after the last entry of each repository.
+
+    That there is a snapshot tells as well that there is a repository.
+    """
     return {
-        record.key: record.offset + 1
+        owner(record.key): record.offset + 1
         for record in batch
         if record.key != FENCE_KEY
     }

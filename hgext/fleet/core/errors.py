@@ -52,6 +52,19 @@ class LedgerUnavailable(LedgerError):
     retry = True
 
 
+class OutOfReach(LedgerUnavailable):
+    """The ledger has forgotten what was to be read.
+
+    ``start`` is the position from which on the stream can be read.
+    """
+
+    retry = False
+
+    def __init__(self, message: str, start: int, hint: str = '') -> None:
+        super().__init__(message, hint)
+        self.start = start
+
+
 class LedgerFull(LedgerError):
     """The ledger has no room; nothing was written."""
 
