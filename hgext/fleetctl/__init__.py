@@ -16,6 +16,10 @@ of the repositories equal. It supervises them in the foreground until Ctrl-C::
   hgfleet unfence NODE --data DIR   let it take pushes again
   hgfleet user add NAME --key FILE [--group GROUP]... --data DIR
                                     let somebody log in
+  hgfleet snapshot [REPO]... --data DIR
+                                    make what empty nodes start from
+  hgfleet restore --from DIR [--to REPO@SEQ|TIME] --data NEWDIR
+                                    make a fleet that is as another was
   hgfleet help COMMAND              tell all options of a command
 
 Everything is below DIR, which the first start makes, together with a user
@@ -60,9 +64,9 @@ buglink = meta.BUGLINK
 def __getattr__(name: str) -> Any:
     # The console script imports this package too, and needs no Mercurial.
     if name == 'cmdtable':
-        from . import commands
+        from . import commands, snapshots
 
-        return commands.cmdtable
+        return {**commands.cmdtable, **snapshots.cmdtable}
     raise AttributeError(name)
 
 

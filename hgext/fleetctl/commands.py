@@ -101,7 +101,7 @@ def down(ui: Any, **opts: Any) -> None:
     Returns 0 when nothing runs any more, also when nothing did.
     """
     with edge.refusing():
-        layout = _existing(opts)
+        layout = existing(opts)
         stopped = ending.down(layout)
     said = 'stopped' if stopped else 'was not up'
     ui.status(edge.local(f'the fleet in {layout.root} {said}\n'))
@@ -156,7 +156,7 @@ def show(ui: Any, **opts: Any) -> int:
     serve, or a repository cannot be followed.
     """
     with edge.refusing():
-        said = status.document(gather.gather(_existing(opts)))
+        said = status.document(gather.gather(existing(opts)))
     if opts['json']:
         ui.write(json.dumps(said, indent=2).encode() + b'\n')
     else:
@@ -239,7 +239,7 @@ def repo_list(ui: Any, **opts: Any) -> None:
     With --json: an object with a list ``repos`` of objects with ``name``.
     """
     with edge.refusing():
-        found = repos.names(_existing(opts))
+        found = repos.names(existing(opts))
     if opts['json']:
         said = {'repos': [{'name': name} for name in found]}
         ui.write(json.dumps(said, indent=2).encode() + b'\n')
@@ -266,7 +266,7 @@ def user_add(ui: Any, name: bytes, **opts: Any) -> None:
     ``developers`` may push, and everybody else may only read.
     """
     with edge.refusing():
-        layout = _existing(opts)
+        layout = existing(opts)
         person = names.person(edge.text(name))
         if not opts['key']:
             raise SettingError('no key given', 'use --key FILE')
@@ -302,7 +302,8 @@ def _layout(opts: dict[str, Any]) -> Layout:
     return Layout(os.path.realpath(edge.text(opts['data'])))
 
 
-def _existing(opts: dict[str, Any]) -> Layout:
+def existing(opts: dict[str, Any]) -> Layout:
+    """Return the folder that ``--data`` names; SettingError if it is none."""
     layout = _layout(opts)
     founding.require(layout)
     return layout
@@ -323,7 +324,7 @@ def _on_primary(ui: Any, opts: dict[str, Any], what: str, name: bytes) -> int:
         code = _as_primary(opts, what, repo)
         if code == 0:
             there = what == CREATE
-            late = gather.await_repository(_existing(opts), repo, there)
+            late = gather.await_repository(existing(opts), repo, there)
             for line in late:
                 ui.warn(edge.local(f'{line}\n'))
     return code
@@ -332,8 +333,12 @@ def _on_primary(ui: Any, opts: dict[str, Any], what: str, name: bytes) -> int:
 def _as_primary(opts: dict[str, Any], what: str, name: str) -> int:
     """Run ``hg WHAT NAME`` as the first primary that is not fenced."""
     with edge.refusing():
-        layout = _existing(opts)
-        node = gather.primary(layout)
-        env = plan.of_node(plan.environment(os.environ), layout, node)
-        hg = edge.text(procutil.hgexecutable())
-        return subprocess.call((hg, '--cwd', '/', what, '--', name), env=env)
+        layout = existing(opts)
+        return as_node(layout, gather.primary(layout), [what, '--', name])
+
+
+def as_node(layout: Layout, node: str, words: list[str]) -> int:
+    """Run ``hg`` as one of the nodes; return its exit code."""
+    env = plan.of_node(plan.environment(os.environ), layout, node)
+    hg = edge.text(procutil.hgexecutable())
+    return subprocess.call((hg, '--cwd', '/', *words), env=env)

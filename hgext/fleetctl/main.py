@@ -19,6 +19,8 @@ COMMANDS = {
     ('status',): 'fleet::status',
     ('fence',): 'fleet::fence',
     ('unfence',): 'fleet::unfence',
+    ('snapshot',): 'fleet::snapshot',
+    ('restore',): 'fleet::restore',
     ('repo', 'create'): 'fleet::repo-create',
     ('repo', 'delete'): 'fleet::repo-delete',
     ('repo', 'list'): 'fleet::repo-list',

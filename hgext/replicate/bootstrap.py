@@ -135,6 +135,7 @@ def _unpack(hosted: Hosted, snapshot: Snapshot, blob: str, folder: str) -> None:
     total = snapshot.size
     try:
         repo = lifecycle.new_repository(ui, folder)
+        repo.ui.quiet = True
         with (
             node.blobs.open(blob) as file,
             node.ui.makeprogress(

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from hgext3rd.fleetctl import commands, main
+from hgext3rd import fleetctl
+from hgext3rd.fleetctl import main
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_other_words_are_refused(words: str) -> None:
 
 def test_every_command_exists() -> None:
     known = {name.encode() for name in main.COMMANDS.values()}
-    assert known == set(commands.cmdtable)
+    assert known == set(fleetctl.cmdtable)
 
 
 def test_the_users_configuration_is_left_out() -> None:

@@ -24,7 +24,7 @@ numbers go on when one of that name is made again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,21 +166,27 @@ def resumed(snapshot: Snapshot, shows: bool) -> Applied:
     return Applied(snapshot.state, (nothing, *snapshot.applied.tail))
 
 
-def moved(
-    index: Index, wanted: Callable[[Snapshot], bool], to: Callable[[int], int]
-) -> Index:
-    """Return the index for a copy of the ledger that leaves records out.
+def settled(
+    indexes: Iterable[Index],
+    states: Mapping[int, RepoState],
+    keep: int = KEEP,
+) -> tuple[Snapshot, ...]:
+    """Return the snapshots that can be used with a copy of the ledger.
 
-    ``to`` tells where a position is in the copy.  Steps are left behind: in
+    ``indexes`` are all that there were of a repository, and ``states`` says
+    how it is after each entry that the copy has.  Steps are left behind: in
     the copy nobody has shown anything.
     """
-    kept = []
-    for one in index.snapshots:
-        if wanted(one):
-            position = to(one.state.position)
-            state = replace(one.state, position=position)
-            kept.append(replace(one, applied=Applied(state), floor=position))
-    return Index(index.repo, tuple(kept))
+    found = {}
+    for index in indexes:
+        for one in index.snapshots:
+            state = states.get(one.seq)
+            if state is not None and state.digest == one.state.digest:
+                applied = Applied(state)
+                found[one.seq] = replace(
+                    one, applied=applied, floor=state.position
+                )
+    return tuple(found[seq] for seq in sorted(found, reverse=True)[:keep])
 
 
 def encode(index: Index) -> bytes:
