@@ -39,9 +39,11 @@ def catch_up(hosted: Hosted, repo: Any = None) -> Applied:
         # Whoever is at work has the lock; else this rolls back.
         with applying(repo or open_repository(hosted)):
             applied = hosted.applied()
+    leapt = False
     if not applied.state.exists:
-        applied = bootstrap().begin(hosted, applied)
-    anew = False
+        began = bootstrap().begin(hosted, applied)
+        if began is not applied:
+            repo, applied = None, began
     while True:
         try:
             batch = hosted.node.ledger.read(
@@ -50,13 +52,13 @@ def catch_up(hosted: Hosted, repo: Any = None) -> Applied:
         except OutOfReach as problem:
             known = hosted.identity()
             applied = bootstrap().leap(hosted, applied, problem.start)
-            if hosted.identity() != known:
-                repo, anew = None, True
+            repo = repo if hosted.identity() == known else None
+            leapt = True
             continue
         if not batch:
             break
         applied = follow(hosted, applied, batch, repo)
-    if anew:
+    if leapt:
         # What was less than had been shown already is no longer.
         files.remove(hosted.quarantine)
     return applied

@@ -24,6 +24,7 @@ _FITS = {
     'delete': (True, False),
 }
 _FENCE = '!fence'
+_LIST = '!snapshot/'
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _judge(
     for stream, offset, key, value in rows:
         assert offset == following.get(stream, 0), f'{stream} has a gap'
         following[stream] = offset + 1
-        if repo and key not in (repo, _FENCE):
+        if (repo and key not in (repo, _FENCE)) or key.startswith(_LIST):
             continue
         meta = decode(value)
         if key == _FENCE:

@@ -3,29 +3,68 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mercurial import phases
 
-from hgext3rd.replicate import bootstrap, commands, shelf
+from hgext3rd.fleet import adapters
+from hgext3rd.fleet.core import applied as records
+from hgext3rd.fleet.core import snapshot as snapshots
+from hgext3rd.fleet.core.applied import Applied
+from hgext3rd.fleet.core.errors import (
+    Diverged,
+    NameRefused,
+    OutOfReach,
+    Quarantined,
+)
+from hgext3rd.replicate import bootstrap, commands, shelf, snapfile
 from hgext3rd.replicate.follow import catch_up
-from hgext3rd.replicate.node import Hosted, Node
-from hgext3rd.replicate.opening import open_repository
+from hgext3rd.replicate.node import Hosted, Node, stream
+from hgext3rd.replicate.opening import applying, open_repository
+from hgext3rd.replicate.serve import Follower
 from hgext3rd.replicate.snapshot import take
 from testlib.hgrepo import commit, create, make_node, picture
+
+
+class Forgetful:
+    """A ledger that has forgotten what is before ``starts``, by stream."""
+
+    def __init__(self, url: str, starts: dict[str, int]) -> None:
+        self._ledger = adapters.open_ledger(url)
+        self._starts = starts
+
+    def read(self, stream: str, position: int, *more: Any, **most: Any) -> Any:
+        start = self._starts.get(stream, 0)
+        if position < start:
+            raise OutOfReach(f'{stream} begins later', start)
+        return self._ledger.read(stream, position, *more, **most)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
+def forget(hosted: Hosted, start: int) -> None:
+    """Have the ledger of this node begin at ``start``, for the repository."""
+    node = hosted.node
+    vars(node)['ledger'] = Forgetful(
+        node.settings.ledger, {hosted.stream: start}
+    )
+
+
+def blob(hosted: Hosted, number: int = 0) -> Path:
+    """Return the file of the blob of a snapshot."""
+    name = shelf.current(hosted).snapshots[number].blob
+    assert name is not None
+    folder = Path(hosted.node.settings.blobs.removeprefix('file://'))
+    return folder / name[:2] / name[2:]
 
 
 @pytest.fixture
 def primary(tmp_path: Path) -> Node:
     return make_node(tmp_path, 'p1')
-
-
-def blob(hosted: Hosted, number: int = 0) -> Path:
-    """Return the file of a snapshot's blob."""
-    name = shelf.current(hosted).snapshots[number].blob
-    folder = Path(hosted.node.settings.blobs.removeprefix('file://'))
-    return folder / name[:2] / name[2:]
 
 
 def busy(hosted: Hosted, pushes: int = 60) -> None:
@@ -74,7 +113,9 @@ def test_a_node_starts_from_a_snapshot_and_is_the_same(
     assert os.listdir(other.node.state('new')) == ['lock']
 
 
-def test_what_was_started_goes_on_taking_pushes(tmp_path, primary):
+def test_what_was_started_goes_on_taking_pushes(
+    tmp_path: Path, primary: Node
+) -> None:
     hosted = create(primary)
     busy(hosted)
     take(hosted)
@@ -83,3 +124,343 @@ def test_what_was_started_goes_on_taking_pushes(tmp_path, primary):
     commit(open_repository(other).unfiltered(), b'there\n')
     catch_up(hosted)
     assert picture(other) == picture(hosted)
+
+
+# Mercurial itself leaves files open when it splits a revlog.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_a_snapshot_is_of_the_moment_of_its_lock(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    busy(hosted)
+    before = picture(hosted)
+    snapshot = snapshots.made(hosted.applied(), 0, 'p1')
+    with applying(open_repository(hosted)) as unfi:
+        chunks = snapfile.chunks(hosted, unfi, snapshot)
+    # Before a byte of it is read; and with it the files grow out of line.
+    repo = open_repository(hosted).unfiltered()
+    for _ in range(5):
+        commit(repo, os.urandom(200_000).hex().encode())
+    stored = primary.blobs.put(chunks)
+    snapshot = replace(snapshot, blob=stored.sha256, size=stored.size)
+    other = make_node(tmp_path, 'n2').hosted('demo')
+    bootstrap._start(other, snapshot)
+    assert picture(other) == before
+
+
+def test_few_entries_are_not_worth_a_snapshot(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    take(hosted)
+    other = make_node(tmp_path, 'n2').hosted('demo')
+    nothing = other.applied()
+    assert bootstrap.begin(other, nothing) is nothing
+    assert catch_up(other).state.seq == 2
+
+
+def test_a_second_snapshot_of_the_same_takes_no_space(primary: Node) -> None:
+    hosted = create(primary)
+    first = take(hosted)
+    create(primary, 'other')
+    again = take(hosted)
+    assert (first.fresh, again.fresh) == (True, False)
+    assert again.snapshot.blob == first.snapshot.blob
+    assert again.snapshot.state.position > first.snapshot.state.position
+    assert again.snapshot.floor == first.snapshot.floor
+    assert len(list(primary.blobs.names())) == 1
+
+
+def test_a_lost_snapshot_is_made_again(primary: Node) -> None:
+    hosted = create(primary)
+    take(hosted)
+    blob(hosted).unlink()
+    assert take(hosted).fresh
+    assert blob(hosted).exists()
+
+
+def test_the_last_two_are_kept_and_payloads_always(
+    tmp_path: Path, primary: Node
+) -> None:
+    large = make_node(tmp_path, 'p1', inline_limit='1')
+    hosted = create(large)
+    removed = []
+    for number in range(4):
+        commit(open_repository(hosted).unfiltered(), b'%d\n' % number)
+        removed.append(take(hosted).removed)
+    # The last one is looked for again, in case it was not removed.
+    assert removed == [0, 0, 1, 1]
+    assert len(list(large.blobs.names())) == 4 + 2
+    assert [one.seq for one in shelf.current(hosted).snapshots] == [5, 4]
+
+
+def test_a_payload_is_not_removed_whatever_the_list_says(
+    tmp_path: Path,
+) -> None:
+    node = make_node(tmp_path, 'p1', inline_limit='1')
+    hosted = create(node)
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    (payload,) = node.blobs.names()
+    index = snapshots.Index('demo', (), (payload, '0' * 64, 'nothing'))
+    shelf.put(hosted, index)
+    assert take(hosted).removed == 0
+    assert node.blobs.has(payload)
+
+
+def test_what_a_killed_process_did_not_remove_is_removed(
+    primary: Node,
+) -> None:
+    hosted = create(primary)
+    take(hosted)
+    index = shelf.current(hosted)
+    (old,) = index.snapshots
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    # As if killed between the two.
+    shelf.put(hosted, snapshots.Index('demo', (), (old.blob or '',)))
+    assert take(hosted).removed == 1
+    assert not primary.blobs.has(old.blob or '')
+
+
+def test_there_is_none_of_what_never_was(primary: Node) -> None:
+    with pytest.raises(NameRefused, match='no repository nowhere'):
+        take(primary.hosted('nowhere'))
+
+
+def test_there_is_none_of_what_is_not_as_the_ledger_says(
+    primary: Node,
+) -> None:
+    hosted = create(primary)
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    repo = open_repository(hosted)
+    with applying(repo) as unfi, unfi.transaction(b'behind') as tr:
+        unfi._bookmarks.applychanges(
+            unfi, tr, [(b'hidden', unfi.changelog.tip())]
+        )
+    with pytest.raises(Diverged, match='demo: the digest is'):
+        take(hosted)
+    assert shelf.current(hosted).snapshots == ()
+
+
+def damage(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def other_repository(file: Path) -> None:
+    """Make it a good blob, under its own name even; but of another."""
+    file.write_bytes(file.read_bytes().replace(b'demo', b'dome'))
+
+
+@pytest.mark.parametrize('harm', [damage, cut, Path.unlink, other_repository])
+def test_a_bad_snapshot_is_passed_over(
+    tmp_path: Path,
+    primary: Node,
+    harm: Any,
+) -> None:
+    hosted = create(primary)
+    busy(hosted)
+    take(hosted)
+    commit(open_repository(hosted).unfiltered(), b'more\n')
+    take(hosted)
+    harm(blob(hosted))
+    other = make_node(tmp_path, 'n2').hosted('demo')
+    other.node.ui.pushbuffer(error=True)
+    began = bootstrap.begin(other, other.applied())
+    said = other.node.ui.popbuffer()
+    assert began.state.seq == hosted.applied().state.seq - 1
+    assert b'demo: the snapshot of entry' in said
+    assert b'cannot be used' in said
+    assert catch_up(other).state == hosted.applied().state
+
+    harm(blob(hosted, 1))
+    third = make_node(tmp_path, 'n3').hosted('demo')
+    nothing = third.applied()
+    assert bootstrap.begin(third, nothing) is nothing
+    assert os.listdir(third.node.settings.root) == []
+    catch_up(third)
+    assert picture(third) == picture(hosted)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'digest': 'f' * 64},
+        {'push_id': 7},
+    ],
+)
+def test_what_is_not_as_stated_is_not_used(
+    tmp_path: Path, primary: Node, change: dict[str, Any]
+) -> None:
+    hosted = create(primary)
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    good = hosted.applied().state
+    snapshot = snapshots.made(Applied(replace(good, **change)), 0, 'p1')
+    with applying(open_repository(hosted)) as unfi:
+        chunks = snapfile.chunks(hosted, unfi, snapshot)
+        stored = primary.blobs.put(chunks)
+    snapshot = replace(snapshot, blob=stored.sha256, size=stored.size)
+    other = make_node(tmp_path, 'n2').hosted('demo')
+    with pytest.raises(bootstrap.Unusable, match='entry 2 cannot be used'):
+        bootstrap._start(other, snapshot)
+    assert not Path(other.path).exists()
+
+
+def test_no_file_is_written_that_a_snapshot_does_not_have(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    file = blob(hosted) if take(hosted) else None
+    assert file is not None
+    evil = file.read_bytes().replace(b'store/bookmarks', b'../../bookmarks')
+    evil = evil.replace(
+        b'store/fleet-pushlog-users', b'../../../../fleet-pu-user'
+    )
+    stored = primary.blobs.put([evil])
+    snapshot = shelf.current(hosted).snapshots[0]
+    snapshot = replace(snapshot, blob=stored.sha256)
+    other = make_node(tmp_path, 'n2').hosted('demo')
+    with pytest.raises(bootstrap.Unusable, match='has a file'):
+        bootstrap._start(other, snapshot)
+
+
+def test_readers_see_what_they_saw(tmp_path: Path, primary: Node) -> None:
+    """From the copy of a mirror, nothing is shown too early."""
+    hosted = create(primary)
+    busy(hosted)
+    mirror = make_node(tmp_path, 'm1', 'mirror')
+    mirror.barriers = {hosted.partition: 10}
+    source = mirror.hosted('demo')
+    known = catch_up(source)
+    floor = take(source).snapshot.floor
+    assert floor == 10
+    other = make_node(tmp_path, 'm2', 'mirror').hosted('demo')
+    catch_up(other)
+    for position in range(floor, known.state.position + 1):
+        assert records.view(other.applied(), position) == records.view(
+            source.applied(), position
+        )
+    for position in range(floor):
+        assert not records.view(other.applied(), position).exists
+
+
+def test_from_the_copy_of_a_primary_only_all_of_it_is_shown(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    busy(hosted)
+    take(hosted)
+    other = make_node(tmp_path, 'm2', 'mirror').hosted('demo')
+    position = bootstrap.begin(other, other.applied()).state.position
+    assert not records.view(other.applied(), position - 1).exists
+    assert records.view(other.applied(), position).exists
+    assert catch_up(other).state == hosted.applied().state
+
+
+def test_a_deleted_repository_has_a_snapshot_too(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    commands.delete_command(primary.ui, b'demo')
+    taken = take(hosted)
+    assert (taken.snapshot.blob, taken.snapshot.seq) == (None, 3)
+    end = primary.ledger.end(hosted.stream)
+    other = make_node(tmp_path, 'n2').hosted('demo')
+    forget(other, end - 1)
+    state = catch_up(other).state
+    assert (state.seq, state.exists) == (3, False)
+    commands.create_command(primary.ui, b'demo', hgrc=b'')
+    assert catch_up(other).state == hosted.applied().state
+
+
+def test_a_node_that_is_too_far_behind_starts_anew(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    node = make_node(tmp_path, 'n2', 'mirror')
+    other = node.hosted('demo')
+    catch_up(other)
+    busy(hosted, 3)
+    take(hosted)
+    commit(open_repository(hosted).unfiltered(), b'tail\n')
+    start = shelf.current(hosted).snapshots[0].state.position
+    forget(other, start)
+    catch_up(other)
+    assert picture(other) == picture(hosted)
+    assert not os.path.exists(other.quarantine)
+
+
+def test_a_node_that_misses_nothing_goes_on(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    node = make_node(tmp_path, 'n2')
+    other = node.hosted('demo')
+    catch_up(other)
+    identity = other.identity()
+    for _ in range(3):
+        primary.ledger.append(hosted.stream, 'other', b'')
+    forget(other, take(hosted).snapshot.state.position)
+    assert catch_up(other).state.seq == 2
+    commit(open_repository(hosted).unfiltered(), b'two\n')
+    assert catch_up(other).state.seq == 3
+    assert other.identity() == identity
+
+
+def test_without_a_snapshot_a_gap_is_no_beginning(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    other = make_node(tmp_path, 'n2').hosted('demo')
+    catch_up(other)
+    before = picture(other)
+    commit(open_repository(hosted).unfiltered(), b'one\n')
+    commit(open_repository(hosted).unfiltered(), b'two\n')
+    start = primary.ledger.end(hosted.stream) - 1
+    forget(other, start)
+    with pytest.raises(Quarantined, match='no snapshot reaches that far'):
+        catch_up(other)
+    assert picture(other) == before
+
+
+def test_the_daemon_of_an_empty_node_needs_no_beginning(
+    tmp_path: Path, primary: Node
+) -> None:
+    for name in ('demo', 'small', 'a/b', 'gone'):
+        commit(open_repository(create(primary, name)).unfiltered(), b'one\n')
+    commands.delete_command(primary.ui, b'gone')
+    partitions = map(stream, range(primary.settings.partitions))
+    ends = {each: primary.ledger.end(each) for each in partitions}
+    for name in ('demo', 'small', 'a/b', 'gone'):
+        take(primary.hosted(name))
+    node = make_node(tmp_path, 'n2')
+    vars(node)['ledger'] = Forgetful(node.settings.ledger, ends)
+    follower = Follower(node)
+    while follower.step():
+        pass
+    assert follower.waiting == {}
+    for name in ('demo', 'small', 'a/b'):
+        assert picture(node.hosted(name)) == picture(primary.hosted(name))
+    assert node.hosted('gone').applied().state.seq == 3
+
+
+def test_a_list_that_cannot_be_read_is_none(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    primary.ledger.append(hosted.stream, snapshots.key('demo'), b'rubbish')
+    assert shelf.current(hosted) == snapshots.Index('demo')
+    other = make_node(tmp_path, 'n2')
+    follower = Follower(other)
+    while follower.step():
+        pass
+    assert follower.waiting == {}
+    assert picture(other.hosted('demo')) == picture(hosted)
