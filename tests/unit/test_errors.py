@@ -21,6 +21,7 @@ RETRY = {
     'Inexpressible': False,
     'LedgerError': False,
     'LedgerUnavailable': True,
+    'OutOfReach': False,
     'LedgerFull': False,
     'OutcomeUnknown': False,
     'Superseded': True,

@@ -39,7 +39,7 @@ class Forgetful:
     def read(self, stream: str, position: int, *more: Any, **most: Any) -> Any:
         start = self._starts.get(stream, 0)
         if position < start:
-            raise OutOfReach(f'{stream} begins later', start)
+            raise OutOfReach(f'{stream} begins later', start=start)
         return self._ledger.read(stream, position, *more, **most)
 
     def __getattr__(self, name: str) -> Any:

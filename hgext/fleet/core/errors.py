@@ -60,7 +60,7 @@ class OutOfReach(LedgerUnavailable):
 
     retry = False
 
-    def __init__(self, message: str, start: int, hint: str = '') -> None:
+    def __init__(self, message: str, hint: str = '', start: int = 0) -> None:
         super().__init__(message, hint)
         self.start = start
 
