@@ -72,11 +72,16 @@ The last two are kept
 A node that has nothing starts from them, without a primary
 
   $ mv p1 away
-  $ on m1 hg replicate::bootstrap
+  $ on m1 hg replicate::bootstrap --debug --config progress.debug=yes > said
+  $ grep -e '^repositories' -e entry said
+  repositories: demo 1/3 (33.33%)
   demo: started from a snapshot of entry 5
   demo: at entry 5
+  repositories: gone 2/3 (66.67%)
   gone: at entry 2
+  repositories: tools/build 3/3 (100.00%)
   tools/build: at entry 1
+  $ grep -c '^demo: [0-9]*/[0-9]* bytes' said > /dev/null
   $ mv away p1
   $ on p1 hg -R p1/repos/demo replicate::digest > there
   $ on m1 hg -R m1/repos/demo replicate::digest > here

@@ -12,7 +12,7 @@ from mercurial.utils import dateutil
 
 from ..fleet import edge
 from ..fleet.core import names
-from ..fleet.core.barrier import MIRROR
+from ..fleet.core.barrier import PRIMARY
 from ..fleet.core.errors import SettingError
 from ..fleet.core.past import Moment, Selection
 from ..fleet.ports import Ledger
@@ -38,8 +38,9 @@ def snapshot(ui: Any, *repos: bytes, **opts: Any) -> int:
     """make snapshots, from which empty or rebuilt nodes start
 
     Without REPO, of all repositories. It does not matter whether the fleet
-    is up; no push waits. The last two of each repository are kept. What has
-    not changed since its last snapshot takes no space.
+    is up: readers notice nothing, and a push waits for no longer than it
+    takes to list the files of its repository. The last two of each repository
+    are kept. What has not changed since its last snapshot takes no space.
 
     Returns 0, and 1 when a repository could not be done; the others were.
     """
@@ -54,11 +55,15 @@ def snapshot(ui: Any, *repos: bytes, **opts: Any) -> int:
 
 
 def _maker(layout: Layout) -> str:
-    """Return the node whose copies are used: a mirror, if there is any."""
-    nodes = plan.nodes(founding.record(layout))
-    made = [one for one in nodes if os.path.exists(layout.node(one.name).hgrc)]
-    for one in sorted(made, key=lambda one: one.role != MIRROR):
-        return one.name
+    """Return the node whose copies are used: the last primary.
+
+    A mirror refuses to serve a repository that is locked when an entry
+    arrives; where a primary is locked, the push waits.
+    """
+    for one in reversed(plan.nodes(founding.record(layout))):
+        made = os.path.exists(layout.node(one.name).hgrc)
+        if made and one.role == PRIMARY:
+            return one.name
     raise SettingError(
         f'the fleet in {layout.root} has no nodes yet',
         f'start it once: hgfleet up --data {layout.root}',

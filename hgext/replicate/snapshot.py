@@ -2,8 +2,8 @@
 
 The repository's lock is held while its files are listed, and small ones read;
 it is not while the snapshot goes to the blob store.  So a push waits for as
-long as Mercurial's own stream clone would make it wait, and on a mirror no
-push waits at all.
+long as Mercurial's own stream clone would make it wait.  A mirror does not
+serve a repository for that moment, if an entry arrives in it.
 
 What is listed in the ledger is in the blob store by then.  Killed before
 that, a blob is left that nobody knows; killed after it, the next snapshot
