@@ -68,9 +68,31 @@ A fleet as it was, beside the one that goes on
   restored 0 repositories with 0 entries in $TESTTMP/past
   to start it: hgfleet up --data $TESTTMP/past
   $ rm -r past
-  $ hgfleet restore --from "$DATA" --to demo@3 --data past
+  $ cat > "$DATA/local.rc" <<EOF
+  > [fleet]
+  > ledger = sqlite:///elsewhere
+  > EOF
+  $ hgfleet restore --from "$DATA" --data past
+  abort: $TESTTMP/fleet/local.rc sets [fleet] ledger; only a fleet whose ledger and blobs are in its folder can be restored
+  [255]
+  $ rm "$DATA/local.rc"
+  $ ls
+  big
+  demo
+  fleet
+  out
+
+Of a backup without the nodes, after an attempt that was killed
+
+  $ mkdir backup
+  $ (cd "$DATA" && cp -r ledger.db* blobs users.toml access.rc ssh client fleet.json version "$TESTTMP/backup")
+  $ mkdir past.unfinished
+  $ echo 1 > past.unfinished/version
+  $ touch past.unfinished/ledger.db
+  $ hgfleet restore --from backup --to demo@3 --data past
   restored 2 repositories with 5 entries in $TESTTMP/past
   to start it: hgfleet up --data $TESTTMP/past
+  $ rm -r backup
   $ ls -A
   big
   demo
