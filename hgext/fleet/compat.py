@@ -6,6 +6,8 @@ supported, it can go.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -32,3 +34,16 @@ def repository(ui: Any, path: bytes, create: bool = False) -> Any:
     except ImportError:
         from mercurial import hg as opener
     return opener.repository(ui, path, create=create)
+
+
+def stream_clone(repo: Any) -> tuple[int, int, Iterator[bytes]]:
+    """Return how many files a stream clone has, their size, and its bytes.
+
+    Until 7.0 two patterns chose the files, and not a matcher.
+    """
+    from mercurial import streamclone
+
+    generate: Any = streamclone.generatev2
+    chosen = len(inspect.signature(generate).parameters) - 2
+    count, size, chunks = generate(repo, *[None] * chosen, True)
+    return count, size, chunks

@@ -25,7 +25,7 @@ from mercurial import bundle2, streamclone, util
 
 from hgext3rd.pushlog import store as pushlog
 
-from ..fleet import files
+from ..fleet import compat, files
 from ..fleet.core import snapshot as snapshots
 from ..fleet.core.errors import EntryUnreadable
 from ..fleet.core.snapshot import Snapshot
@@ -43,9 +43,6 @@ FILES = (
 _WHAT = b'fleet:snapshot'
 _FILE = b'fleet:file'
 _STREAM = b'stream2'
-
-# As a matcher: every file.
-_ALL: Any = None
 
 # Else a stream clone leaves the phases out.
 _PHASES = {(b'phases', b'publish'): False}
@@ -75,7 +72,7 @@ def chunks(hosted: Hosted, repo: Any, snapshot: Snapshot) -> Iterator[bytes]:
             part = bundler.newpart(_FILE, data=data, mandatory=False)
             part.addparam(b'name', local(name), mandatory=False)
     with repo.ui.configoverride(_PHASES, b'replicate'):
-        count, size, stream = streamclone.generatev2(repo, _ALL, True)
+        count, size, stream = compat.stream_clone(repo)
     needs = b','.join(sorted(streamclone.streamed_requirements(repo)))
     part = bundler.newpart(_STREAM, data=stream)
     part.addparam(b'requirements', util.urlreq.quote(needs))
