@@ -30,6 +30,8 @@ from ..fleet.core.errors import (
     Quarantined,
 )
 from ..fleet.core.snapshot import owner
+from ..fleet.webgate import Gate
+from . import shelf
 from .follow import catch_up
 from .membership import Membership
 from .node import Hosted, Identity, Node, stream
@@ -97,7 +99,9 @@ class Follower:
         """Apply at most one batch of each partition; tell if any was new."""
         news = self._retry()
         for partition in self.positions:
+            before = self.positions[partition]
             batch = self._read(partition)
+            news = news or self.positions[partition] != before
             if batch:
                 news = True
                 for name, end in _ends(batch).items():
@@ -109,18 +113,35 @@ class Follower:
         return news
 
     def _read(self, partition: int) -> list[Record]:
-        """Return the next records, after those that the ledger has forgotten.
+        """Return the next records of a partition.
 
-        Of these every repository finds out for itself; what is left names
-        all of them, if only by their snapshots.
+        What the ledger has forgotten must be made up for at once: where this
+        node says that it is there, it has to have everything before.
         """
-        ledger, position = self.node.ledger, self.positions[partition]
+        ledger, its = self.node.ledger, stream(partition)
         while True:
+            position = self.positions[partition]
             try:
-                return ledger.read(stream(partition), position, limit=_BATCH)
+                return ledger.read(its, position, limit=_BATCH)
             except OutOfReach as problem:
                 self.node.ui.warn(edge.local(f'{problem}\n'))
-                position = problem.start
+                for name in self._all(partition):
+                    if name not in self.waiting:
+                        self._guarded(name)
+                self.positions[partition] = problem.start
+
+    def _all(self, partition: int) -> set[str]:
+        """Return the repositories that the ledger still names, or are here."""
+        here = Gate(self.node.settings, self.node.clock).scan()
+        found = {
+            name
+            for name in here
+            if self.node.hosted(name).partition == partition
+        }
+        for record in shelf.records(self.node.ledger, stream(partition)):
+            if record.key != FENCE_KEY:
+                found.add(owner(record.key))
+        return found
 
     def _save(self) -> None:
         """Note where to go on reading in another life.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mercurial import phases
 
-from hgext3rd.fleet import adapters
+from hgext3rd.fleet import adapters, files
 from hgext3rd.fleet.core import applied as records
 from hgext3rd.fleet.core import snapshot as snapshots
 from hgext3rd.fleet.core.applied import Applied
@@ -450,6 +450,34 @@ def test_the_daemon_of_an_empty_node_needs_no_beginning(
     for name in ('demo', 'small', 'a/b'):
         assert picture(node.hosted(name)) == picture(primary.hosted(name))
     assert node.hosted('gone').applied().state.seq == 3
+
+
+def test_a_daemon_that_is_too_far_behind_says_so_of_each(
+    tmp_path: Path, primary: Node
+) -> None:
+    """It is nowhere before everything that was forgotten is there."""
+    good, bad = (create(primary, name) for name in ('demo', 'bad'))
+    node = make_node(tmp_path, 'n2')
+    follower = Follower(node)
+    while follower.step():
+        pass
+    for hosted in (good, bad):
+        commit(open_repository(hosted).unfiltered(), b'one\n')
+    take(good)
+    partitions = map(stream, range(primary.settings.partitions))
+    ends = {each: primary.ledger.end(each) for each in partitions}
+    ends[good.stream] = shelf.current(good).snapshots[0].state.position
+    vars(node)['ledger'] = Forgetful(node.settings.ledger, ends)
+    follower.step()
+    assert picture(node.hosted('demo')) == picture(good)
+    assert set(follower.waiting) == {'bad'}
+    reason = files.read(node.hosted('bad').quarantine) or b''
+    assert b'no snapshot reaches that far' in reason
+    assert node.hosted('bad').applied().state.seq == 1
+    # It has been said; the ledger can be read from here on.
+    assert {stream(p): n for p, n in follower.positions.items()} == {
+        each: primary.ledger.end(each) for each in ends
+    }
 
 
 def test_a_list_that_cannot_be_read_is_none(

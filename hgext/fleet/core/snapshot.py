@@ -34,11 +34,14 @@ from .errors import EntryUnreadable
 from .ledger import RepoState
 
 VERSION = 1
-KEEP = 2
 PREFIX = '!snapshot/'
+
+KEEP = 2
+"""How many snapshots of a repository are kept."""
 
 AHEAD = 50
 LARGE = 1 << 20
+"""A snapshot is used that is so many entries ahead, or has so many bytes."""
 
 
 @dataclass(frozen=True)
