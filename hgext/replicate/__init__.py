@@ -33,6 +33,10 @@ Repositories are made, configured and removed with
 :hg:`replicate::create`, :hg:`replicate::config` and
 :hg:`replicate::delete`; never with :hg:`init` or ``rm``.
 
+:hg:`replicate::snapshot` makes snapshots of repositories. A node that has
+none of a repository starts from its newest snapshot by itself;
+:hg:`replicate::bootstrap` does so for all of them, and shows how far it is.
+
 ``replicate.partitions`` (default 8)
   the number of streams in the ledger; it must be the same on all nodes and
   must never be changed.

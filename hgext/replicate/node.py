@@ -15,6 +15,8 @@ needed, and knows where everything of a repository is on this machine:
     repositories being made and being removed
 ``<state>/ledger.sock``
     where the relay listens, if one runs (``relay.py``)
+``<state>/snapshot.lock``
+    held by the process that makes snapshots
 
 In names below ``<state>`` each ``/`` is written ``%2F``.
 """
