@@ -2,11 +2,13 @@
 
 A suite takes the fixture ``ledger_url`` or ``blobs_url``; a new adapter is
 one more entry of ``LEDGERS`` or ``BLOBS``, which makes an empty store and
-returns its URL.  ``act`` starts other processes on it (see actors.py).
+returns its URL, or names the fixture that does.  ``act`` starts other
+processes on it (see actors.py).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -18,21 +20,24 @@ import pytest
 
 from hgext3rd.fleet.adapters import open_blobs, open_ledger
 from hgext3rd.fleet.ports import Blobs, Ledger
+from testlib import swift
 from testlib.relays import relaying
+from testlib.swift import Swift
 
 ACTORS = Path(__file__).with_name('actors.py')
+
+_PLACES = itertools.count()
 
 Act = Callable[..., 'subprocess.Popen[str]']
 
 
 LEDGERS = {'sqlite': 'sqlite_url', 'relay': 'relay_url'}
+BLOBS = {'dir': 'dir_url', 's3': 's3_url'}
 
 
-def _dir(folder: Path) -> str:
-    return f'file://{folder}/blobs'
-
-
-BLOBS = {'dir': _dir}
+@pytest.fixture
+def dir_url(tmp_path: Path) -> str:
+    return f'file://{tmp_path}/blobs'
 
 
 @pytest.fixture
@@ -59,8 +64,42 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
 
 
 @pytest.fixture(params=BLOBS)
-def blobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return BLOBS[request.param](tmp_path)
+def blobs_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(BLOBS[request.param])
+    return url
+
+
+@pytest.fixture(scope='session')
+def swift_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
+    """A Swift for the tests of this process, which start it if they need it."""
+    try:
+        server = Swift(tmp_path_factory.mktemp('swift'), swift.install())
+    except swift.Unavailable as problem:
+        pytest.skip(f'Swift: {problem}')
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def s3_server(swift_server: Swift, monkeypatch: pytest.MonkeyPatch) -> Swift:
+    """The Swift, with its keys in the environment and nothing else there."""
+    for name in list(os.environ):
+        if name.startswith('AWS_') or name.lower().endswith('_proxy'):
+            monkeypatch.delenv(name)
+    for name, value in swift.environ().items():
+        monkeypatch.setenv(name, value)
+    return swift_server
+
+
+@pytest.fixture
+def s3_url(s3_server: Swift) -> str:
+    """An empty place in a bucket."""
+    return (
+        f's3://{swift.BUCKET}/{next(_PLACES)}/at?endpoint={s3_server.endpoint}'
+    )
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ LEDGERS = {
     'relay': 'ledger_relay:RelayLedger',
     'sqlite': 'ledger_sqlite:SqliteLedger',
 }
-BLOBS = {'file': 'blobs_dir:DirBlobs'}
+BLOBS = {'file': 'blobs_dir:DirBlobs', 's3': 'blobs_s3:S3Blobs'}
 DIRECTORIES = {'file': 'directory_file:FileDirectory'}
 
 _LOCAL = frozenset({'relay', 'sqlite', 'file'})
@@ -111,11 +111,11 @@ def _accepted(table: dict[str, str]) -> str:
 def _load(target: str) -> Any:
     """Import ``module:Class`` of this package; return the class."""
     module, _colon, name = target.partition(':')
-    with _plain_imports():
+    with plain_imports():
         return getattr(importlib.import_module(f'{__name__}.{module}'), name)
 
 
-def _plain_imports() -> AbstractContextManager[Any]:
+def plain_imports() -> AbstractContextManager[Any]:
     """Switch off Mercurial's lazy imports, which many drivers do not stand."""
     lazy = sys.modules.get('hgdemandimport')
     return nullcontext() if lazy is None else lazy.deactivated()
