@@ -37,6 +37,8 @@ ACCESS = 'hg:bundles'
 SECRET = 'only-for-tests'
 REGION = 'us-east-1'
 BUCKET = 'blobs'
+DOMAIN = 's3.test'
+"""Below this domain, a bucket's name is part of the host's."""
 
 EXTRA = 'swift'
 STARTING = 120.0
@@ -90,6 +92,7 @@ use = egg:swift#s3api
 s3_acl = true
 auth_pipeline_check = false
 location = {REGION}
+storage_domain = {DOMAIN}
 max_bucket_listing = 20
 [filter:tempauth]
 use = egg:swift#tempauth

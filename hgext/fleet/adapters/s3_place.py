@@ -38,8 +38,12 @@ _BUCKET = re.compile(r'[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]')
 _PREFIX = re.compile(r"([A-Za-z0-9!_.*'()+=@-]+/)*")
 _REGION = re.compile(r'[a-z0-9-]{1,63}')
 _PROFILE = re.compile(r'[^\0-\37\177]{1,128}')
-_HOST = re.compile(r'[A-Za-z0-9.:\[\]_-]+')
+_LABEL = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+_HOST = re.compile(
+    rf'({_LABEL}(\.{_LABEL}){{0,15}}|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?'
+)
 _LONGEST = 512
+_LONGEST_HOST = 250
 
 
 @dataclass(frozen=True)
@@ -128,19 +132,20 @@ def _endpoint(text: str) -> str:
             'endpoint is not http(s)://HOST:PORT',
             'give it without user, password, question mark and fragment',
         )
-    return text.rstrip('/')
+    return f'{url.scheme}://{url.netloc}{url.path.rstrip("/")}'
 
 
 def _plain(url: SplitResult) -> bool:
     """Tell whether a URL has a host, and nothing that could be secret."""
+    path = f'{url.path.strip("/")}/'.lstrip('/')
     return (
         url.scheme in ('http', 'https')
-        and bool(url.hostname)
         and _HOST.fullmatch(url.netloc) is not None
+        and len(url.netloc) < _LONGEST_HOST
         and url.port != 0
         and not url.query
         and not url.fragment
-        and _PREFIX.fullmatch(f'{url.path.strip("/")}/'.lstrip('/')) is not None
+        and _PREFIX.fullmatch(path) is not None
     )
 
 
