@@ -9,11 +9,13 @@ parts are forgotten at once or, after a kill, by :func:`leftovers`.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +35,9 @@ PART = 8 << 20
 
 MOST_PARTS = 1000
 """Ten times fewer than Amazon takes, but what Swift takes."""
+
+_AT_ONCE = 4
+"""Parts on their way at the same time; they are read as they are sent."""
 
 _TRIES = 3
 _EXISTS = 412
@@ -142,21 +147,19 @@ def _in_parts(
         'create_multipart_upload', Key=upload.key, ContentType=_TYPE
     )
     its = {'Key': upload.key, 'UploadId': begun['UploadId']}
+
+    def send(number: int, body: Slice) -> dict[str, Any]:
+        sent = client.call('upload_part', **its, PartNumber=number, Body=body)
+        return {'PartNumber': number, 'ETag': sent['ETag']}
+
     try:
-        parts = [
-            {'PartNumber': number, 'ETag': _part(client, its, number, body)}
-            for number, body in enumerate(_slices(upload), 1)
-        ]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            parts = list(pool.map(send, itertools.count(1), _slices(upload)))
         _complete(client, upload, its, parts, condition)
     except BaseException:
         with suppress(BotoCoreError, ClientError):
             forget(client, upload.key, begun['UploadId'])
         raise
-
-
-def _part(client: Client, its: dict[str, str], number: int, body: Slice) -> str:
-    answer = client.call('upload_part', **its, PartNumber=number, Body=body)
-    return str(answer['ETag'])
 
 
 def _complete(
