@@ -59,6 +59,14 @@ for name, port in zip(sys.argv[2::2], sys.argv[3::2]):
     ring.get_ring().save(f'{sys.argv[1]}/{name}.ring.gz')
 """
 
+# A server ends with the process that started it, also when that is killed.
+_MORTAL = """
+import ctypes, runpy, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
 _COMMON = """
 [DEFAULT]
 bind_ip = 127.0.0.1
@@ -238,11 +246,12 @@ class Swift:
     def _launch(self, name: str, ready: str) -> None:
         # The script's own first line names where it was before the
         # environment got its place in the cache.
-        script = self._python.with_name(f'swift-{name}-server')
+        script = str(self._python.with_name(f'swift-{name}-server'))
+        config = f'{self._folder}/{name}.conf'
         with open(self._folder / f'{name}.log', 'ab') as log:
             self._processes.append(
                 subprocess.Popen(
-                    [str(self._python), script, f'{self._folder}/{name}.conf'],
+                    [str(self._python), '-c', _MORTAL, script, config],
                     env=_environ() | {'NOTIFY_SOCKET': ready},
                     stdin=subprocess.DEVNULL,
                     stdout=log,

@@ -178,9 +178,9 @@ def _spooling() -> Iterator[None]:
         full = error.errno in _FULL
         raise BlobUnavailable(
             f'cannot store a blob: {error.strerror} in {_room()}',
-            'free some space there, or set TMPDIR to a folder with room for it'
+            'make room for a copy of the blob there'
             if full
-            else 'set TMPDIR to a folder that this user may write to',
+            else 'let this user write there, or set TMPDIR',
         ) from error
 
 

@@ -52,8 +52,8 @@ CUT = (HTTPClientError, IncompleteReadError, NoConnection, HTTPError, OSError)
 """What is raised when a connection breaks or falls silent."""
 
 _WHERE_FROM = (
-    'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile, or '
-    "give the machine a role; check also this machine's clock"
+    "put valid keys into ~/.aws/credentials of this process's user, or give "
+    'the machine a role'
 )
 _LATER = 'try again; if it stays, see whether the store is up'
 
@@ -85,7 +85,7 @@ class Timing:
     """How long, in seconds, and how often a request is tried."""
 
     connect: float = 5.0
-    read: float = 30.0
+    read: float = 20.0
     tries: int = 4
     resumes: int = 8
     pause: float = 0.2
@@ -126,7 +126,7 @@ class Client:
         """Rename the errors of botocore; ``what`` was being done, to what."""
         try:
             yield
-        except (BotoCoreError, ClientError, HTTPError) as error:
+        except (BotoCoreError, ClientError, HTTPError, OSError) as error:
             raise unavailable(what, error) from error
 
 
@@ -180,10 +180,12 @@ def _explained(error: Exception) -> tuple[str, str]:
         return _answered(error)
     if isinstance(error, _NO_CREDENTIALS):
         return 'there are no valid credentials', _WHERE_FROM
+    if isinstance(error, OSError) and error.filename:
+        return f'{error.strerror}: {error.filename}', 'let this user read it'
     if isinstance(error, SSLError):
         return (
             "the store's certificate is not trusted, or it speaks no TLS",
-            'name the file of its authority in AWS_CA_BUNDLE',
+            'name the file of its authority as ca_bundle in ~/.aws/config',
         )
     if isinstance(error, CUT):
         kind = type(error).__name__.removesuffix('Error')

@@ -16,8 +16,9 @@ profile
     a section of the usual files ``~/.aws/config`` and ``~/.aws/credentials``.
 
 Credentials never stand in the URL: they come from the environment, from those
-files, or from the machine's role.  No complaint repeats a value that could be
-a secret in the wrong place.
+files, or from the machine's role.  A push over SSH has an environment built
+from nothing, so there the environment will not do.  No complaint repeats a
+value that could be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def _options(query: str) -> dict[str, str]:
         if name not in KEYS:
             raise _bad(
                 f'{name[:40]!r} is not known',
-                f'known are {", ".join(KEYS)}; credentials come from the '
-                'environment or from ~/.aws, never from the URL',
+                f'known are {", ".join(KEYS)}; credentials stand in '
+                '~/.aws/credentials, never in the URL',
             )
         if name in given:
             raise _bad(f'{name} is given twice')

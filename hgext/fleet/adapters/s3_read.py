@@ -43,6 +43,12 @@ class Streamed(io.RawIOBase):
         with client.doing(self._what):
             answer = client.call('get_object', Key=self._key)
         self._body: Any = answer['Body']
+        if 'ContentLength' not in answer:
+            self._body.close()
+            raise BlobUnavailable(
+                f'cannot {self._what}: its size is not told',
+                'see whether what answers there is S3',
+            )
         # Not what was promised but what is there: the last read of a blob
         # that was cut short must raise as well.
         self._size = int(answer['ContentLength'])

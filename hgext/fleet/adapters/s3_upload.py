@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import IO, TYPE_CHECKING, Any
 
@@ -120,9 +120,11 @@ def forget(client: Client, key: str, identity: str) -> None:
 
 def _told(answer: dict[str, Any]) -> datetime:
     """Return the store's own time, since ages are counted by its clock."""
-    return parsedate_to_datetime(
-        answer['ResponseMetadata']['HTTPHeaders']['date']
-    )
+    headers = answer['ResponseMetadata']['HTTPHeaders']
+    try:
+        return parsedate_to_datetime(headers['date'])
+    except (KeyError, ValueError):
+        return datetime.now(timezone.utc)
 
 
 def _send(client: Client, upload: Upload, replace: bool) -> None:
