@@ -47,9 +47,9 @@ def blobs(place):
     return S3Blobs(place)
 
 
-@pytest.fixture
-def store(s3_server):
-    return s3_server.client()
+@pytest.fixture(scope='module')
+def store(swift_server):
+    return swift_server.client()
 
 
 def in_pieces(data):

@@ -18,7 +18,7 @@ from testlib.faultproxy import EVERY, Fault, FaultProxy
 DATA = bytes(range(256)) * 8192
 LARGE = DATA * (2 * PART // len(DATA)) + b'more'
 TIMING = s3_client.Timing(connect=60, read=60, tries=3, resumes=3, pause=0.01)
-IMPATIENT = dataclasses.replace(TIMING, read=3)
+IMPATIENT = dataclasses.replace(TIMING, read=3, resumes=1)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize('fault', PASSING)
-@pytest.mark.parametrize('step', [-1, 4096, len(DATA)])
+@pytest.mark.parametrize('step', [-1, 4096])
 def test_what_passes_is_not_noticed(blobs, healthy, proxy, fault, step):
     sha256 = healthy.put([DATA]).sha256
     proxy.faults += [dataclasses.replace(one) for one in PASSING[fault]]

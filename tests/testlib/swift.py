@@ -97,7 +97,7 @@ account_autocreate = true
 use = egg:swift#catch_errors
 [filter:s3api]
 use = egg:swift#s3api
-s3_acl = true
+s3_acl = false
 auth_pipeline_check = false
 location = {REGION}
 storage_domain = {DOMAIN}

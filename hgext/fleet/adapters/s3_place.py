@@ -74,11 +74,11 @@ class Place:
 
 def parse(text: str) -> Place:
     """Return what follows ``s3://`` in a URL; raises SettingError."""
-    place, mark, query = text.partition('?')
+    place, _mark, query = text.partition('?')
     bucket, _slash, prefix = place.partition('/')
     if not _BUCKET.fullmatch(bucket) or '..' in bucket:
         raise _bad('what follows s3:// is not the name of a bucket')
-    given = _options(query) if mark else {}
+    given = _options(query) if query else {}
     endpoint = given.get('endpoint', '')
     return Place(
         bucket=bucket,
