@@ -289,3 +289,37 @@ def test_it_is_tried_again_when_others_are_at_it(blobs, healthy, proxy, data):
         blobs.put([data])
     assert caught.value.retry
     assert is_clean(healthy)
+
+
+def test_a_large_blob_that_others_have_just_finished(
+    blobs, healthy, proxy, s3_server, s3_url
+):
+    """It was not there before it was sent, and is when it is complete."""
+    blob = healthy.put([LARGE])
+    bucket, _, prefix = s3_url[5:].partition('?')[0].partition('/')
+    at = {
+        'Bucket': bucket,
+        'Key': f'{prefix}/{blob.sha256[:2]}/{blob.sha256[2:]}',
+    }
+    store = s3_server.client()
+    store.put_object(**at, Body=LARGE, Metadata={'written': 'by others'})
+    proxy.faults += [Fault('status', 404, 'HEAD')]
+    assert blobs.put(parts(LARGE)) == blob
+    assert proxy.count('POST', 'uploadId=') == 1
+    assert store.head_object(**at)['Metadata'] == {'written': 'by others'}
+    assert healthy.leftovers() == []
+
+
+def test_a_second_try_that_finds_the_upload_done(blobs, healthy, proxy):
+    proxy.faults += [
+        Fault('forget', 0, 'POST', 'uploadId='),
+        Fault('status', 404, 'POST', 'uploadId=', code='NoSuchUpload'),
+    ]
+    blob = blobs.put(parts(LARGE))
+    assert healthy.open(blob.sha256).read() == LARGE
+    proxy.faults += [
+        Fault('status', 404, 'POST', 'uploadId=', code='NoSuchUpload')
+    ]
+    with pytest.raises(BlobUnavailable, match='NoSuchUpload'):
+        blobs.put([LARGE, b'another'])
+    assert list(healthy.names()) == [blob.sha256]

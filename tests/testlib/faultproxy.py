@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 EVERY = 1 << 30
 
 _HOPS = frozenset({'connection', 'transfer-encoding', 'content-length'})
-_SLOW_DOWN = b'<Error><Code>SlowDown</Code><Message>secret</Message></Error>'
+_SAID = '<Error><Code>{}</Code><Message>secret</Message></Error>'
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Fault:
     a HEAD is not a GET.  ``at`` is the byte of the body where it happens.
 
     refuse      the connection is closed, and nothing reaches the server
-    status      the server is said to answer ``at``, and is not asked
+    status      the server is said to answer ``at`` and ``code``, and not asked
     forget      the server does it, and the connection is closed unanswered
     cut         the answer's body ends early
     hush        the answer's body goes on no more, and nothing is closed
@@ -42,6 +42,7 @@ class Fault:
     method: str = 'GET'
     inside: str = ''
     times: int = 1
+    code: str = 'SlowDown'
 
     def fits(self, method: str, target: str) -> bool:
         """Tell whether it is to happen to a request."""
@@ -126,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if fault.kind == 'status':
-            self._say(fault.at, {}, _SLOW_DOWN)
+            self._say(fault.at, {}, _SAID.format(fault.code).encode())
             return
         if fault.kind == 'spoil':
             body = _flipped(body, fault.at)
