@@ -26,7 +26,8 @@ setup:
 up: setup
 	@exec $(VENV)/bin/hgfleet up --data '$(DATA)' $(ARGS)
 
-test: setup
+test:
+	@tests/setup/environment --servers --python '$(PYTHON)' $(VENV)
 	@exec $(VENV)/bin/python tests/run $(TESTS)
 
 faults: setup

@@ -1,17 +1,21 @@
 """Every adapter of a port runs through the same suite.
 
 A suite takes the fixture ``ledger_url`` or ``blobs_url``; a new adapter is
-one more entry of ``LEDGERS`` or ``BLOBS``, which makes an empty store and
-returns its URL, or names the fixture that does.  ``act`` starts other
-processes on it (see actors.py).
+one more entry of ``LEDGERS`` or ``BLOBS``, the name of a fixture that makes
+an empty store and returns its URL.  ``act`` starts other processes on it (see
+actors.py).
 """
 
 from __future__ import annotations
 
+import gc
 import itertools
+import logging
 import os
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,8 +23,10 @@ from pathlib import Path
 import pytest
 
 from hgext3rd.fleet.adapters import open_blobs, open_ledger
+from hgext3rd.fleet.adapters.kafka_topics import ensure_topics
+from hgext3rd.fleet.adapters.kafka_url import parse
 from hgext3rd.fleet.ports import Blobs, Ledger
-from testlib import swift
+from testlib import kafka, swift
 from testlib.relays import relaying
 from testlib.swift import Swift
 
@@ -31,7 +37,7 @@ _PLACES = itertools.count()
 Act = Callable[..., 'subprocess.Popen[str]']
 
 
-LEDGERS = {'sqlite': 'sqlite_url', 'relay': 'relay_url'}
+LEDGERS = {'sqlite': 'sqlite_url', 'relay': 'relay_url', 'kafka': 'kafka_url'}
 BLOBS = {'dir': 'dir_url', 's3': 's3_url'}
 
 
@@ -41,14 +47,54 @@ def dir_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def relay_url(sqlite_url: str, tmp_path: Path) -> Iterator[str]:
+    with relaying(tmp_path, sqlite_url) as relay:
+        yield relay.url
+
+
+@pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f'sqlite://{tmp_path}/ledger.db'
 
 
+@pytest.fixture(scope='session')
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Kafka broker for all processes of this run; its address."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get('PYTEST_XDIST_WORKER'):
+        folder = folder.parent
+    try:
+        with kafka.shared(folder) as address:
+            yield address
+    except kafka.Missing as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture
-def relay_url(sqlite_url: str, tmp_path: Path) -> Iterator[str]:
-    with relaying(tmp_path, sqlite_url) as relay:
-        yield relay.url
+def kafka_url(broker: str) -> str:
+    """Return a ledger on that broker with two streams of entries."""
+    rest = f'{broker}/test-{uuid.uuid4().hex}'
+    ensure_topics(parse(rest), partitions=2, replication=1)
+    return f'kafka://{rest}'
+
+
+@pytest.fixture
+def tidy() -> Iterator[None]:
+    """Leave nothing of kafka-python to the next test.
+
+    It leaves sockets that could not be connected to the garbage collector,
+    and what it logs has exceptions that hold them.
+    """
+    logger = logging.getLogger('kafka')
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+    deadline = time.monotonic() + 60
+    while kafka.clients():
+        assert time.monotonic() < deadline, kafka.clients()
+        time.sleep(0.05)
+    gc.collect()
 
 
 @pytest.fixture(params=LEDGERS)

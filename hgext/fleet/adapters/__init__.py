@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..ports import Blobs, Clock, Directory, Ledger
 
 LEDGERS = {
+    'kafka': 'ledger_kafka:KafkaLedger',
     'relay': 'ledger_relay:RelayLedger',
     'sqlite': 'ledger_sqlite:SqliteLedger',
 }
