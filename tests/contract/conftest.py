@@ -37,7 +37,12 @@ _PLACES = itertools.count()
 Act = Callable[..., 'subprocess.Popen[str]']
 
 
-LEDGERS = {'sqlite': 'sqlite_url', 'relay': 'relay_url', 'kafka': 'kafka_url'}
+LEDGERS = {
+    'sqlite': 'sqlite_url',
+    'kafka': 'kafka_url',
+    'relay': 'relay_url',
+    'relayed kafka': 'relayed_kafka_url',
+}
 BLOBS = {'dir': 'dir_url', 's3': 's3_url'}
 
 
@@ -76,6 +81,12 @@ def kafka_url(broker: str) -> str:
     rest = f'{broker}/test-{uuid.uuid4().hex}'
     ensure_topics(parse(rest), partitions=2, replication=1)
     return f'kafka://{rest}'
+
+
+@pytest.fixture
+def relayed_kafka_url(kafka_url: str, tmp_path: Path) -> Iterator[str]:
+    with relaying(tmp_path, kafka_url) as relay:
+        yield relay.url
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from hgext3rd.fleet.core.errors import (
     LedgerFull,
     LedgerUnavailable,
     OutcomeUnknown,
+    OutOfReach,
 )
 from testlib import kafka
 
@@ -360,11 +361,12 @@ def test_what_is_deleted_is_never_skipped(cluster, rest, ledger):
     with admin(cluster) as client:
         client.delete_records({TopicPartition(parse(rest).entries, 0): 3})
     for position in (0, 2):
-        with pytest.raises(LedgerUnavailable, match='reach back') as caught:
+        with pytest.raises(OutOfReach, match='reach back') as caught:
             ledger.read(E0, position)
         assert f'entries-0 in kafka://{rest} from position {position}' in str(
             caught.value
         )
+        assert caught.value.start == 3
     assert [record.offset for record in ledger.read(E0, 3)] == [3, 4]
     assert ledger.end(E0) == 5
 

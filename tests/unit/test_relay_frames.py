@@ -221,6 +221,15 @@ def test_errors_come_back(kind: str) -> None:
     assert (type(back), back.message, back.hint) == (type(one), 'what', 'hint')
 
 
+def test_where_the_ledger_begins_comes_back_too() -> None:
+    one = errors.OutOfReach('what', 'hint', start=7)
+    (said,) = told(b''.join(relay.encode(Failed.of(one))))
+    assert isinstance(said, Failed)
+    back = said.error()
+    assert isinstance(back, errors.OutOfReach)
+    assert back.start == 7
+
+
 def test_an_error_from_elsewhere_becomes_what_it_is_a_kind_of() -> None:
     class Elsewhere(LedgerUnavailable):
         pass

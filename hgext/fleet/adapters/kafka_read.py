@@ -21,7 +21,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition, errors
 
-from ..core.errors import LedgerUnavailable
+from ..core.errors import OutOfReach
 from ..ports import Record
 from .kafka_client import CLOSING, LARGEST, Held, options, renamed
 from .kafka_url import Place
@@ -170,7 +170,7 @@ class Reader:
                 timeout_ms=int(min(left, 0.2) * 1000) + 1, max_records=most
             )
         except errors.OffsetOutOfRangeError:
-            raise self._too_late() from None
+            raise self._forgotten() from None
         return [_record(one) for batch in batches.values() for one in batch]
 
     def _moved(self) -> bool:
@@ -180,11 +180,16 @@ class Reader:
         self._next = self._consumer.get().position(part, timeout_ms=0)
         return self._next != before
 
-    def _too_late(self) -> LedgerUnavailable:
-        return LedgerUnavailable(
+    def _forgotten(self) -> OutOfReach:
+        part = self._consumer.part(self._stream)
+        starts = self._consumer.get().beginning_offsets(
+            [part], timeout_ms=self._consumer.wait
+        )
+        return OutOfReach(
             f'cannot read {self._stream} in {self._place} from position '
             f'{self._next}: the ledger does not reach back that far',
             'start this node from a snapshot',
+            start=starts[part],
         )
 
 

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from . import errors
 from .entry import Record
-from .errors import FleetError
+from .errors import FleetError, OutOfReach
 
 VERSION = 1
 LONGEST_HEAD = 4 << 20
@@ -137,22 +137,30 @@ class Waited(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A deliberate failure: the name of its class, its message and hint."""
+    """A deliberate failure: the name of its class, its message and hint.
+
+    ``start`` is that of an OutOfReach, else 0.
+    """
 
     kind: str
     message: str
     hint: str
+    start: int = 0
 
     @classmethod
     def of(cls, problem: FleetError) -> Failed:
         """Return what says the same as an error."""
         known = (one.__name__ for one in type(problem).__mro__)
         kind = next(name for name in known if name in _KINDS)
-        return cls(kind, problem.message, problem.hint)
+        start = problem.start if isinstance(problem, OutOfReach) else 0
+        return cls(kind, problem.message, problem.hint, start)
 
     def error(self) -> FleetError:
         """Return the error."""
-        return _KINDS[self.kind](self.message, self.hint)
+        made = _KINDS[self.kind](self.message, self.hint)
+        if isinstance(made, OutOfReach):
+            made.start = self.start
+        return made
 
 
 Request: TypeAlias = Append | Read | End | Wait
@@ -361,5 +369,7 @@ _MAKERS: dict[str, Callable[[_Fields, bytes], Message]] = {
     'Number': lambda f, _: Number(f.number('value')),
     'Records': lambda f, body: Records(f.records(body), f.truth('more')),
     'Waited': lambda f, _: Waited(f.truth('grown')),
-    'Failed': lambda f, _: Failed(f.kind(), f.text('message'), f.text('hint')),
+    'Failed': lambda f, _: Failed(
+        f.kind(), f.text('message'), f.text('hint'), f.number('start')
+    ),
 }
