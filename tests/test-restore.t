@@ -108,10 +108,10 @@ Of a backup without the nodes, after an attempt that was killed
   $ for node in hg1 web1 web2; do
   >     for each in big demo; do
   >         HGRCPATH="$DATA/nodes/$node/hgrc" \
-  >             hg -R "$DATA/nodes/$node/repos/$each" replicate::digest -T '{seq}\n'
+  >             hg -R "$DATA/nodes/$node/repos/$each" replicate::digest -T '{seq} {ifeq(ledger, actual, "same", "other")}\n'
   >     done
   > done | tr '\n' ' '
-  2 3 2 3 2 3  (no-eol)
+  2 same 3 same 2 same 3 same 2 same 3 same  (no-eol)
   $ echo 3 > demo/file
   $ push demo third
   $ hgfleet down --data "$DATA" > /dev/null

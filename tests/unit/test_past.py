@@ -120,6 +120,19 @@ def test_who_lost_a_race_does_not_win_it_in_the_copy() -> None:
     assert [one.value for one in copy] == [log[0].value]
 
 
+def test_nothing_is_kept_that_builds_on_what_is_not() -> None:
+    log = written(
+        [
+            make(Kind.CREATE, 'a', 0, 1, 'n1'),
+            make(Kind.PUSH, 'a', 1, 5, 'n1'),
+            make(Kind.PUSH, 'a', 2, 2, 'n1'),
+        ]
+    )
+    copy, selection = copied(log, Moment(3))
+    assert [one.value for one in copy] == [log[0].value]
+    assert list(selection.states['a']) == [1]
+
+
 def test_a_fence_stays_before_what_came_after_it() -> None:
     log = written(
         [
