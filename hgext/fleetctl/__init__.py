@@ -12,6 +12,7 @@ of the repositories equal. It supervises them in the foreground until Ctrl-C::
   hgfleet repo list --data DIR      list the repositories
   hgfleet repo delete NAME --data DIR
                                     remove a repository from every node
+  hgfleet doctor --data DIR         find what is wrong, and what helps
   hgfleet fence NODE --data DIR     let nothing count that a primary does
   hgfleet unfence NODE --data DIR   let it take pushes again
   hgfleet user add NAME --key FILE [--group GROUP]... --data DIR

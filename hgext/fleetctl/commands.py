@@ -165,6 +165,59 @@ def show(ui: Any, **opts: Any) -> int:
 
 
 @command(
+    b'fleet::doctor',
+    [
+        DATA,
+        JSON,
+        (b'', b'fix', None, _(b'mend what can be mended')),
+        (b'', b'copies', b'3', _(b'copies of a record on brokers'), _(b'N')),
+    ],
+    b'hgfleet doctor --data DIR [--fix] [--json]',
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def examine(ui: Any, **opts: Any) -> int:
+    """find what is wrong with a fleet, and tell what helps
+
+    Looks at how the ledger is set up, at the parts and nodes, and compares
+    every copy of every repository with the digest in the ledger. With --fix,
+    missing topics of a ledger on Kafka are made, with --copies copies of each
+    record, and copies of repositories that are damaged are made anew from the
+    ledger while their node goes on serving the others.
+
+    With --json: an object with a list ``findings`` of objects with ``about``,
+    ``what``, ``remedy``, and ``fixed``, whether it has been mended.
+
+    Returns 0 when nothing is wrong any more, else 1.
+    """
+    from . import doctor
+
+    rows = []
+    with edge.refusing():
+        layout = existing(opts)
+        hg = edge.text(procutil.hgexecutable())
+        copies = _number('--copies', opts['copies']) or 1
+        for one in doctor.examine(layout, hg, copies):
+            fixed = bool(opts['fix'] and one.mend)
+            if fixed and one.mend:
+                one.mend()
+            rows.append(
+                {
+                    **{'about': one.about, 'what': one.what},
+                    **{'remedy': one.remedy, 'fixed': fixed},
+                }
+            )
+            if not opts['json']:
+                said = 'mended' if fixed else one.remedy
+                ui.write(edge.local(f'{one.about}: {one.what}\n  {said}\n'))
+    if opts['json']:
+        ui.write(json.dumps({'findings': rows}, indent=2).encode() + b'\n')
+    elif not rows:
+        ui.status(b'nothing is wrong\n')
+    return 0 if all(row['fixed'] for row in rows) else 1
+
+
+@command(
     b'fleet::fence',
     [DATA],
     b'hgfleet fence NODE --data DIR',

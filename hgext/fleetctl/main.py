@@ -17,6 +17,7 @@ COMMANDS = {
     ('up',): 'fleet::up',
     ('down',): 'fleet::down',
     ('status',): 'fleet::status',
+    ('doctor',): 'fleet::doctor',
     ('fence',): 'fleet::fence',
     ('unfence',): 'fleet::unfence',
     ('snapshot',): 'fleet::snapshot',

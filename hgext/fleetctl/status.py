@@ -79,8 +79,11 @@ def _moment(seconds: float) -> str:
     return utc.strftime('%Y-%m-%dT%H:%M:%SZ')
 
 
-def complaints(said: dict[str, Any]) -> list[str]:
-    """Return what is wrong, one line each, for ``status --check``."""
+def complaints(said: dict[str, Any], repositories: bool = True) -> list[str]:
+    """Return what is wrong, one line each, for ``status --check``.
+
+    Without ``repositories``, only of nodes and their parts.
+    """
     if not said['up']:
         return ['the fleet is not up']
     found = []
@@ -95,6 +98,7 @@ def complaints(said: dict[str, Any]) -> list[str]:
         found += [
             f'{node["name"]} cannot follow {repo}'
             for repo in node['quarantined']
+            if repositories
         ]
     return found
 

@@ -16,7 +16,7 @@ from ..fleet.core.entry import FENCE_KEY, Entry, Kind
 from ..fleet.core.errors import EntryUnreadable, NameRefused
 from ..fleet.core.ledger import RepoState, fold
 from ..fleet.ports import Ledger
-from . import members
+from . import members, shelf
 from . import node as nodes
 from .node import Node
 from .produce import who
@@ -55,14 +55,13 @@ def fenced(ledger: Ledger) -> frozenset[str]:
     """Return the names of the nodes that are fenced; raises LedgerError."""
     stream = nodes.stream(0)
     state = RepoState()
-    while batch := ledger.read(stream, state.position, {FENCE_KEY}):
-        for record in batch:
-            state = fold(state, record).state
-            if state.halted:
-                raise EntryUnreadable(
-                    f'{stream}: {state.halted}',
-                    'upgrade hgfleet here, or restore the ledger',
-                )
+    for record in shelf.records(ledger, stream, {FENCE_KEY}):
+        state = fold(state, record).state
+        if state.halted:
+            raise EntryUnreadable(
+                f'{stream}: {state.halted}',
+                'upgrade hgfleet here, or restore the ledger',
+            )
     return state.fenced
 
 

@@ -57,6 +57,31 @@ def open_near_ledger(url: str, relay: str) -> Ledger:
     return _load('ledger_relay:NearLedger')(near, direct)  # type: ignore[no-any-return]
 
 
+def faults_of_ledger(
+    url: str, partitions: int, copies: int, inline_limit: int
+) -> list[str]:
+    """Return what is wrong with how the ledger is set up, a sentence each.
+
+    ``copies`` is how many machines should have each record, where that can
+    be chosen.  Raises SettingError or LedgerError.
+    """
+    scheme, _mark, place = url.partition('://')
+    if scheme != 'kafka':
+        open_ledger(url).close()
+        return []
+    where = _load('kafka_url:parse')(place)
+    check = _load('kafka_topics:check_topics')
+    return check(where, partitions, copies, inline_limit)  # type: ignore[no-any-return]
+
+
+def prepare_ledger(url: str, partitions: int, copies: int) -> None:
+    """Make what a ledger needs before it is first used; harmless later."""
+    scheme, _mark, place = url.partition('://')
+    if scheme == 'kafka':
+        where = _load('kafka_url:parse')(place)
+        _load('kafka_topics:ensure_topics')(where, partitions, copies)
+
+
 def open_blobs(url: str) -> Blobs:
     """Open the blob store; raises SettingError or BlobError."""
     return _open('[fleet] blobs', BLOBS, url)  # type: ignore[no-any-return]
