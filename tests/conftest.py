@@ -1,11 +1,31 @@
-"""Mercurial is complete before a test opens a repository in this process.
+"""What tests of several folders share.
 
-A repository that is opened first registers template keywords of its own, and
-Mercurial then refuses to register its built-in ones of the same name.
+Mercurial is complete before a test opens a repository in this process: one
+that is opened first registers template keywords of its own, and Mercurial
+then refuses to register its built-in ones of the same name.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+import pytest
+
 from hgext3rd.fleet import compat
+from testlib import kafka
 
 compat.initialize()
+
+
+@pytest.fixture(scope='session')
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Kafka broker for all processes of this run; its address."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get('PYTEST_XDIST_WORKER'):
+        folder = folder.parent
+    try:
+        with kafka.shared(folder) as address:
+            yield address
+    except kafka.Missing as reason:
+        pytest.skip(str(reason))

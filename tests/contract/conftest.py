@@ -62,19 +62,6 @@ def sqlite_url(tmp_path: Path) -> str:
     return f'sqlite://{tmp_path}/ledger.db'
 
 
-@pytest.fixture(scope='session')
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One Kafka broker for all processes of this run; its address."""
-    folder = tmp_path_factory.getbasetemp()
-    if os.environ.get('PYTEST_XDIST_WORKER'):
-        folder = folder.parent
-    try:
-        with kafka.shared(folder) as address:
-            yield address
-    except kafka.Missing as reason:
-        pytest.skip(str(reason))
-
-
 @pytest.fixture
 def kafka_url(broker: str) -> str:
     """Return a ledger on that broker with two streams of entries."""
