@@ -55,7 +55,7 @@ def perform(
         raise
     except Exception as problem:
         now = hosted.applied()
-        if now.state.seq >= entry.seq:
+        if now.state.seq >= entry.seq and not hosted.unfinished:
             # Another process of this node was faster.
             return now
         raise Quarantined(

@@ -156,14 +156,20 @@ def _commit(repo: Any, hosted: Hosted, tr: Any) -> None:
     number = b'%d' % entry.seq
     name = edge.local(hosted.name)
 
-    def aborted(_tr: Any) -> None:
-        repo.ui.warn(
-            b'%s: this change is in the ledger as entry %s, but could not be '
-            b'completed here; it will be; pull before trying again\n'
-            % (name, number)
-        )
+    ended: list[bool] = []
 
-    tr.addabort(_LAST, aborted)
+    def unlocked(_success: bool) -> None:
+        # Aborted, or left as it was because the disk was full at the end.
+        if not ended:
+            repo.ui.warn(
+                b'%s: this change is in the ledger as entry %s, but could not '
+                b'be completed here; it will be; pull before trying again\n'
+                % (name, number)
+            )
+
+    # Before everybody else's, which may fail.
+    tr.addpostclose(b'-fleet', lambda _tr: ended.append(True))
+    repo._afterlock(unlocked)
     record(tr, applied.after(judged.state, None, 0))
     # By now all but the end of the journal is written; and then that too.
     tr.addfinalize(_LAST, lambda _tr: failpoint.hit('produce.finalized'))

@@ -58,7 +58,9 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Number, numbers),
     st.builds(Records, st.lists(records, max_size=5).map(tuple), st.booleans()),
     st.builds(Waited, st.booleans()),
-    st.builds(Failed, st.sampled_from(sorted(relay._KINDS)), texts, texts),
+    st.builds(
+        *(Failed, st.sampled_from(sorted(relay._KINDS)), texts, texts, numbers)
+    ),
 )
 
 
