@@ -82,6 +82,7 @@ A copy that was set aside to be made anew
   killed
   $ cat m1/state/quarantine/demo.json
   {*"reason": "demo is being rebuilt from the ledger"*} (glob)
+  $ touch log
   $ on m1 hg replicate::serve > log 2>&1 &
   $ echo $! >> "$DAEMON_PIDS"
   $ left=200

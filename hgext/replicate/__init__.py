@@ -61,7 +61,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mercurial import exchange, extensions, repair
+from mercurial import exchange, extensions, repair, repoview
 
 from ..fleet import edge, failpoint, meta, settings
 from . import commands, produce, snapcommands
@@ -80,6 +80,7 @@ def uisetup(ui: Any) -> None:
     failpoint.arm(ui)
     extensions.wrapfunction(repair, 'strip', produce.refuse_strip)
     extensions.wrapfunction(exchange, 'unbundle', produce.unbundle)
+    extensions.wrapfunction(repoview, 'pinnedrevs', produce.pinned_revisions)
 
 
 def reposetup(ui: Any, repo: Any) -> None:

@@ -22,13 +22,15 @@ def of(repo: Any) -> str:
     to.
     """
     repo = repo.unfiltered()
+    # First, since to load them is to load the changelog anew.
+    bookmarks = sorted(repo._bookmarks.items())
     changelog = repo.changelog
     summed = hashlib.sha256(b'hgfleet digest 1\n')
     if len(changelog):
         heads = [changelog.node(rev) for rev in changelog.headrevs()]
         for node in sorted(heads):
             summed.update(b'head %s\n' % hex(node))
-    for name, node in sorted(repo._bookmarks.items()):
+    for name, node in bookmarks:
         line = (hex(node), encoding.fromlocal(name))
         summed.update(b'bookmark %s %s\n' % line)
     for phase, nodes in sorted(_phase_roots(repo).items()):

@@ -279,3 +279,13 @@ def unbundle(orig: Any, repo: Any, *args: Any) -> Any:
             if hasattr(problem, name):
                 setattr(raced, name, getattr(problem, name))
         raise raced from problem
+
+
+def pinned_revisions(orig: Any, repo: Any) -> Any:
+    """Wrap repoview.pinnedrevs, for readers while a push arrives.
+
+    To load the bookmarks is to load the changelog anew.  What looks up their
+    changesets in the one from before may not find them.
+    """
+    repo.unfiltered()._bookmarks  # noqa: B018 loaded by this
+    return orig(repo)

@@ -206,7 +206,8 @@ class Campaign:
                     for repo in repos
                 },
                 publishing=frozenset(PUBLISHING),
-                races=len(self.fleet.primaries) > 1,
+                # What a client has seen, a kill may take back for a moment.
+                races=len(self.fleet.primaries) > 1 or bool(self.kills()),
             )
         )
         self._visibility(seen, now)

@@ -47,6 +47,26 @@ def test_what_is_only_remembered_does_not_count(tmp_path: Path) -> None:
     assert len(picture(hosted)['changesets']) == 2
 
 
+def test_a_reader_may_come_while_a_bookmark_moves(tmp_path: Path) -> None:
+    hosted = create(make_node(tmp_path))
+    repo = open_repository(hosted)
+    old = commit(repo, b'1')
+    obsoleted = commit(repo, b'2')
+    with repo.lock(), repo.transaction(b'mark') as tr:
+        repo.obsstore.create(tr, obsoleted, (), metadata={})
+    reader = open_repository(hosted)
+    assert len(reader.unfiltered().changelog) == 2
+    writer = open_repository(hosted)
+
+    def mark(tr: Any) -> None:
+        change = [(b'here', writer[len(writer) - 1].node())]
+        writer._bookmarks.applychanges(writer, tr, change)
+
+    new = commit(writer, b'3', mark, parent=0)
+    assert reader.filtered(b'visible').heads() in ([old], [new])
+    assert open_repository(hosted).filtered(b'visible').heads() == [new]
+
+
 def test_other_repositories_are_left_alone(tmp_path: Path) -> None:
     node = make_node(tmp_path)
     other = compat.repository(node.ui, bytes(tmp_path / 'else'), create=True)

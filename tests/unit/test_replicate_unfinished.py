@@ -15,7 +15,6 @@ from hgext3rd.replicate.node import Hosted
 from hgext3rd.replicate.opening import open_repository
 from testlib.hgrepo import commit, create, make_node, picture
 
-
 # Mercurial complains once more when such a transaction is collected.
 pytestmark = pytest.mark.filterwarnings(
     'ignore::pytest.PytestUnraisableExceptionWarning'
