@@ -25,13 +25,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from threading import get_ident
 from weakref import WeakSet
 
 from ..ports import Record
 from .kafka_append import Appender
 from .kafka_read import Reader, Watcher
 from .kafka_url import parse
+from .owner import Owner
 
 
 class KafkaLedger:
@@ -39,8 +39,7 @@ class KafkaLedger:
 
     def __init__(self, rest: str) -> None:
         self.place = parse(rest)
-        self._thread = get_ident()
-        self._closed = False
+        self._owner = Owner(f'the ledger {self.place}')
         self._appender = Appender(self.place)
         self._reader = Reader(self.place)
         self._watcher = Watcher(self.place)
@@ -52,7 +51,7 @@ class KafkaLedger:
         Raises LedgerUnavailable or LedgerFull when nothing was written,
         OutcomeUnknown when that is not certain.
         """
-        self._own()
+        self._owner.check()
         return self._appender.append(stream, key, value)
 
     def read(
@@ -67,12 +66,12 @@ class KafkaLedger:
         With ``keys``, only records with one of these keys.  Raises
         LedgerUnavailable, also when the records there have been deleted.
         """
-        self._own()
+        self._owner.check()
         return self._reader.read(stream, position, keys, limit)
 
     def end(self, stream: str) -> int:
         """Return the position after the last record; LedgerUnavailable."""
-        self._own()
+        self._owner.check()
         return self._reader.end(stream)
 
     def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
@@ -81,12 +80,12 @@ class KafkaLedger:
         Returns False when ``timeout`` (seconds) ran out first.  Raises
         LedgerUnavailable.
         """
-        self._own()
+        self._owner.check()
         return self._watcher.wait(positions, timeout)
 
     def close(self) -> None:
         """Let go of connections; harmless when repeated."""
-        self._closed = True
+        self._owner.closed = True
         _open.discard(self)
         self.release()
 
@@ -98,18 +97,8 @@ class KafkaLedger:
 
     def forking(self) -> None:
         """Let go of the connections if it is the owner who forks."""
-        if get_ident() == self._thread:
+        if self._owner.is_here:
             self.release()
-
-    def _own(self) -> None:
-        """Stop a caller whose mistake would be hard to find later."""
-        if self._closed:
-            raise RuntimeError(f'the ledger {self.place} has been closed')
-        if get_ident() != self._thread:
-            raise RuntimeError(
-                f'the ledger {self.place} was opened by another thread; '
-                'each thread must open its own'
-            )
 
 
 _open: WeakSet[KafkaLedger] = WeakSet()

@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from errno import ECONNRESET, EPERM, ETIMEDOUT
-from threading import get_ident
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -50,6 +49,7 @@ from ..core.relay import (
 )
 from ..ports import Ledger, Record
 from . import unixsocket
+from .owner import Owner
 
 GREETING = 5.0
 """Seconds that a relay has to answer a new client."""
@@ -80,8 +80,7 @@ class RelayLedger:
     def __init__(self, path: str, ledger: str = '') -> None:
         self._path = path
         self._ledger = ledger
-        self._thread = get_ident()
-        self._closed = False
+        self._owner = Owner(f'the ledger {path}')
         self._link: _Link | None = None
         self._connected('reach the ledger')
         _open.add(self)
@@ -135,7 +134,7 @@ class RelayLedger:
 
     def close(self) -> None:
         """Let go of the connection; harmless when repeated."""
-        self._closed = True
+        self._owner.closed = True
         _open.discard(self)
         self.release()
 
@@ -156,7 +155,7 @@ class RelayLedger:
 
         ``longer`` is what it may take above ``PATIENCE``.
         """
-        self._own()
+        self._owner.check()
         try:
             pieces = relay.encode(request)
         except TooLarge as problem:
@@ -200,16 +199,6 @@ class RelayLedger:
             f'cannot {doing} through the relay {self._path}: {_said(problem)}',
             'see whether "hg replicate::relay" runs on this node',
         )
-
-    def _own(self) -> None:
-        """Stop a caller whose mistake would be hard to find later."""
-        if self._closed:
-            raise RuntimeError(f'the ledger {self._path} has been closed')
-        if get_ident() != self._thread:
-            raise RuntimeError(
-                f'the ledger {self._path} was opened by another thread; '
-                'each thread must open its own'
-            )
 
 
 class _Link:

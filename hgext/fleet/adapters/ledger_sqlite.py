@@ -27,11 +27,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping
-from threading import get_ident
 from weakref import WeakSet
 
 from ..ports import Record
 from .doorbell import Doorbell
+from .owner import Owner
 from .streamfile import StreamFile
 
 COMPACTED = frozenset({'members'})
@@ -49,8 +49,7 @@ class SqliteLedger:
         # As SQLite does, so that all who come by another link meet here.
         path = os.path.realpath(path)
         self._path = path
-        self._thread = get_ident()
-        self._closed = False
+        self._owner = Owner(f'the ledger {path}')
         self._entries = StreamFile(
             path,
             durable=True,
@@ -102,7 +101,7 @@ class SqliteLedger:
         Returns False when ``timeout`` (seconds) ran out first.  Raises
         LedgerUnavailable.
         """
-        self._own()
+        self._owner.check()
         deadline = time.monotonic() + timeout
         self._bell.hang()
         while True:
@@ -116,7 +115,7 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Let go of files and connections; harmless when repeated."""
-        self._closed = True
+        self._owner.closed = True
         _open.discard(self)
         self.release()
 
@@ -127,18 +126,8 @@ class SqliteLedger:
         self._bell.close()
 
     def _file(self, stream: str) -> StreamFile:
-        self._own()
+        self._owner.check()
         return self._members if stream in COMPACTED else self._entries
-
-    def _own(self) -> None:
-        """Stop a caller whose mistake would be hard to find later."""
-        if self._closed:
-            raise RuntimeError(f'the ledger {self._path} has been closed')
-        if get_ident() != self._thread:
-            raise RuntimeError(
-                f'the ledger {self._path} was opened by another thread; '
-                'each thread must open its own'
-            )
 
 
 _open: WeakSet[SqliteLedger] = WeakSet()
