@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ KILLS = 120 if THOROUGH else 40
 PUSHES = 200 if THOROUGH else 30
 # Two primaries can meet all that one can, and more.
 PRIMARIES = (1, 2) if THOROUGH else (2,)
-SEED = os.environ.get('HGFLEET_SEED') or str(random.randrange(1_000_000))
+SEED = os.environ.get('HGFLEET_SEED') or '2026'
 
 
 def _words(report: Report) -> str:
