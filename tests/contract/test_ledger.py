@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import threading
 import time
 from contextlib import closing
 
@@ -251,3 +252,21 @@ def test_a_killed_appender_loses_nothing(ledger_url, act, seed):
             assert record.offset == acknowledged + number
             assert record.value.split() == [b'life%d' % life, b'%d' % number]
         acknowledged = end
+
+
+def test_misuse_is_told(ledger):
+    caught = []
+
+    def elsewhere():
+        try:
+            ledger.end(E0)
+        except RuntimeError as error:
+            caught.append(str(error))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert 'another thread' in caught[0]
+    ledger.close()
+    with pytest.raises(RuntimeError, match='closed'):
+        ledger.end(E0)

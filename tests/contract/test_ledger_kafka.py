@@ -441,24 +441,6 @@ def test_topics_that_cannot_be_made(cluster, broker):
 # -- use ---------------------------------------------------------------------
 
 
-def test_misuse_is_told(ledger):
-    caught = []
-
-    def elsewhere():
-        try:
-            ledger.end(E0)
-        except RuntimeError as error:
-            caught.append(str(error))
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert 'another thread' in caught[0]
-    ledger.close()
-    with pytest.raises(RuntimeError, match='closed'):
-        ledger.end(E0)
-
-
 def test_nothing_runs_on_after_closing(rest):
     with ExitStack() as stack:
         for _ in range(3):

@@ -400,22 +400,3 @@ print(type(ledger).__name__, 'sqlite3' in sys.modules, 'asyncio' in sys.modules)
         [sys.executable, '-c', code, url, str(relay.socket)], text=True
     )
     assert said.split() == ['NearLedger', 'False', 'False']
-
-
-def test_misuse_is_told(near):
-    _relay, ledger = near
-    caught = []
-
-    def elsewhere():
-        try:
-            ledger.end(E0)
-        except RuntimeError as error:
-            caught.append(str(error))
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert 'another thread' in caught[0]
-    ledger.close()
-    with pytest.raises(RuntimeError, match='closed'):
-        ledger.end(E0)

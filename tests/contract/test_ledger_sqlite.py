@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import threading
 from contextlib import closing
 
 import pytest
@@ -342,21 +341,3 @@ def test_a_deep_folder_has_bells_too(tmp_path, act):
         assert len(os.listdir(folder / 'ledger.db-bells')) == 1
         ledger.append(E0, 'k', b'')
         assert actor.stdout.readline().startswith(E0)
-
-
-def test_misuse_is_told(ledger, path):
-    caught = []
-
-    def elsewhere():
-        try:
-            ledger.end(E0)
-        except RuntimeError as error:
-            caught.append(str(error))
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert 'another thread' in caught[0]
-    ledger.close()
-    with pytest.raises(RuntimeError, match='closed'):
-        ledger.end(E0)
