@@ -145,15 +145,19 @@ class Clone:
 
     def hg(self, *arguments: str) -> str:
         """Run a local command; return what it printed."""
-        if (self.path / '.hg' / 'store' / 'journal').exists():
-            # A push that was killed while it noted what is public now.
-            self.stock.ask('-R', str(self.path), 'recover')
+        self._recover()
         return self.stock.ask('-R', str(self.path), *arguments)
+
+    def _recover(self) -> None:
+        """Undo what a push that was killed has left half noted here."""
+        if (self.path / '.hg' / 'store' / 'journal').exists():
+            self.stock.ask('-R', str(self.path), 'recover')
 
     def pushing(
         self, node: Node, session: str, *arguments: str, point: str = ''
     ) -> subprocess.Popen[str]:
         """Start a push to ``node``, which dies at ``point`` if given."""
+        self._recover()
         door = self.fleet.door(node, session, point)
         return subprocess.Popen(
             [
