@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import io
+import multiprocessing
 import os
 import random
 import shutil
@@ -52,19 +53,40 @@ class Rehearsal:
     rounds: int = 0
     seconds: float = 0.0
 
-    def run(self, first_round: int = 0) -> None:
-        """Go through rounds until there were enough faults, or a finding."""
+    def run(self, first: int = 1, step: int = 1) -> None:
+        """Go through rounds until there were enough faults, or a finding.
+
+        They are numbers ``first``, ``first + step`` and so on, and follow
+        from the seed and their number alone.
+        """
         began = time.monotonic()
-        self.rounds = first_round
         memory = '/dev/shm' if os.path.isdir('/dev/shm') else None
+        number = first
         while self.struck.total() < self.faults and not self.findings:
-            self.rounds += 1
             folder = Path(tempfile.mkdtemp(prefix='hgfleet-sim.', dir=memory))
             try:
-                Round(self, folder).run()
+                Round(self, folder, number).run()
             finally:
                 shutil.rmtree(folder)
+            self.rounds += 1
+            self._progress()
+            number += step
         self.seconds = time.monotonic() - began
+
+    def add(self, part: Rehearsal) -> None:
+        """Take in what came of other rounds at the same time."""
+        self.findings += part.findings
+        self.struck += part.struck
+        self.told += part.told
+        self.entries += part.entries
+        self.lives += part.lives
+        self.rounds += part.rounds
+        self.seconds = max(self.seconds, part.seconds)
+
+    def _progress(self) -> None:
+        if self.rounds % 50 == 0:
+            total = self.struck.total()
+            print(f'{total} of {self.faults} faults', file=sys.stderr)
 
     def closing(self) -> str:
         """Return the last line."""
@@ -80,9 +102,10 @@ class Rehearsal:
 class Round:
     """A fresh fleet, some lives, and the comparison."""
 
-    def __init__(self, whole: Rehearsal, folder: Path) -> None:
+    def __init__(self, whole: Rehearsal, folder: Path, number: int) -> None:
         self._whole = whole
         self._folder = folder
+        self._number = number
         self._attempts: dict[str, Attempt] = {}
         self._nodes = {
             name: make_node(
@@ -148,7 +171,7 @@ class Round:
             node.__dict__.pop('ledger', None)
             node.__dict__.pop('blobs', None)
         try:
-            seed = f'{self._whole.seed}/{self._whole.rounds}/{number}'
+            seed = f'{self._whole.seed}/{self._number}/{number}'
             chance = random.Random(seed)
             life = Life(self._nodes, self._folder, chance, number, say)
             if settle:
@@ -225,11 +248,27 @@ class Round:
         whole.entries += sum(page.valid for page in now.pages)
 
     def _find(self, kind: Kind, words: str) -> None:
-        where = f'round {self._whole.rounds}: '
+        where = f'round {self._number}: '
         self._whole.findings.append(Finding(kind, where + words))
 
 
 _ACTION = Action(0, Deed.PUSH, '', 0, 1, Fault.SESSION_POINT, 0.0, '', '')
+
+
+def rehearse(seed: str, faults: int, first: int, jobs: int) -> Rehearsal:
+    """Share the rounds out to ``jobs`` processes; return what came of it."""
+    whole = Rehearsal(seed, faults)
+    parts = [Rehearsal(seed, -(-faults // jobs)) for _job in range(jobs)]
+    with multiprocessing.get_context('fork').Pool(jobs) as pool:
+        at = [(part, first + job, jobs) for job, part in enumerate(parts)]
+        for part in pool.starmap(_run, at):
+            whole.add(part)
+    return whole
+
+
+def _run(part: Rehearsal, first: int, step: int) -> Rehearsal:
+    part.run(first, step)
+    return part
 
 
 def tell(whole: Rehearsal) -> None:

@@ -7,7 +7,8 @@ run that found something is kept.
 
 With ``--races N`` nobody is killed: N pushes to one repository go through
 several primaries at once.  With ``--simulate N`` nothing but the repositories
-is real, and N faults take minutes; ``--round`` replays from there.
+is real, and N faults take minutes; ``--round`` replays from there, and
+``--jobs`` shares the rounds out to so many processes.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
     add('--keep', action='store_true', help='keep the folder in any case')
     add('--simulate', type=int, default=0, metavar='N', help='see above')
     add('--round', type=int, default=1, metavar='N', help='begin there')
+    add('--jobs', type=int, default=1, metavar='N', help='processes for that')
     options = parser.parse_args(argv)
     if options.simulate:
         return simulate(options)
@@ -72,8 +74,9 @@ def simulate(options: argparse.Namespace) -> int:
     """Run the real code in a world that fails; return the exit code."""
     rehearsal = import_module('faults.rehearsal')
     seed = options.seed or str(random.randrange(1_000_000))
-    whole = rehearsal.Rehearsal(seed, options.simulate)
-    whole.run(options.round - 1)
+    whole = rehearsal.rehearse(
+        seed, options.simulate, options.round, options.jobs
+    )
     rehearsal.tell(whole)
     print(whole.closing())
     return 1 if whole.findings else 0
