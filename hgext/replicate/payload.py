@@ -117,20 +117,20 @@ def _moves(repo: Any, tr: Any) -> Moves:
     start = changes[b'origrepolen']
     to_hex = repo.changelog.node
     fresh: dict[int, list[int]] = {}
-    down: dict[int, list[int]] = {}
-    up: dict[int, list[int]] = {}
-    for revisions, (old, new) in changes[b'phases']:
+    moved: dict[int, list[int]] = {}
+    for revisions, (_old, new) in changes[b'phases']:
+        # From which phase they came does not matter when they are told to go
+        # up and down to the new one, and is not always known: committing what
+        # is there already counts as new.
         for revision in revisions:
-            if old is None or revision >= start:
-                fresh.setdefault(new, []).append(revision)
-            elif new < old:
-                down.setdefault(new, []).append(revision)
-            elif new > old:
-                up.setdefault(new, []).append(revision)
+            group = fresh if revision >= start else moved
+            group.setdefault(new, []).append(revision)
+    up = {to: moved[to] for to in moved if to != phases.public}
+    down = {to: list(moved[to]) for to in moved}
     phase = max(fresh, default=phases.draft)
     # A changeset cannot arrive in a lower phase than its parents are in, and
     # older ones are lowered only afterwards.
-    lowered = bool(down)
+    lowered = bool(moved)
     for level in fresh:
         if level < phase or lowered:
             down.setdefault(level, []).extend(fresh[level])

@@ -26,6 +26,7 @@ class Change:
         can = [
             self.commit,
             self.commit,
+            self.again,
             self.merge,
             self.secret,
             self.publish,
@@ -80,9 +81,30 @@ class Change:
         )
         return bytes(made.commit())
 
-    def commit(self, tr: Any) -> None:
-        for _ in range(self.chance.randint(1, 3)):
+    def commit(self, tr: Any, count: int = 0) -> None:
+        for _ in range(count or self.chance.randint(1, 3)):
             self._commit((self.some(), None))
+
+    def again(self, tr: Any) -> None:
+        """Commit what is there already: Mercurial finds the same node."""
+        found = self.repo[self.some()]
+        if len(found.files()) != 1 or len(found.parents()) != 1:
+            return
+
+        def file(repo: Any, ctx: Any, name: bytes) -> Any:
+            return context.memfilectx(repo, ctx, name, found[name].data())
+
+        made = context.memctx(
+            self.repo,
+            (found.p1().node(), None),
+            found.description(),
+            found.files(),
+            file,
+            user=found.user(),
+            date=found.date(),
+            extra=found.extra(),
+        ).commit()
+        assert made == found.node()
 
     def merge(self, tr: Any) -> None:
         one, two = self.some(), self.some()
@@ -100,6 +122,11 @@ class Change:
     def retract(self, tr: Any) -> None:
         to = self.chance.choice([phases.draft, phases.secret])
         phases.retractboundary(self.repo, tr, to, self._real([self.some()]))
+
+    def move(self, tr: Any, phase: int) -> None:
+        nodes = self._real([self.some()])
+        phases.advanceboundary(self.repo, tr, phase, nodes)
+        phases.retractboundary(self.repo, tr, phase, nodes)
 
     def bookmark(self, tr: Any) -> None:
         changes: list[tuple[bytes, bytes | None]] = []

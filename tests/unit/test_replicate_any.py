@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mercurial import phases
 
 from hgext3rd.replicate.follow import catch_up
 from hgext3rd.replicate.opening import open_repository
@@ -39,3 +42,50 @@ def test_any_transaction_arrives(tmp_path: Path, seed: int) -> None:
             copy = node.hosted('demo')
             catch_up(copy)
             assert picture(copy) == expected
+
+
+def test_a_changeset_that_is_committed_once_more(tmp_path: Path) -> None:
+    def secret(change: Change, tr: Any) -> None:
+        change.again(tr)
+        change.move(tr, phases.secret)
+
+    _two_steps(tmp_path, secret)
+
+
+def test_a_phase_that_is_moved_to_and_fro(tmp_path: Path) -> None:
+    def to_and_fro(change: Change, tr: Any) -> None:
+        for phase in (phases.secret, phases.public, phases.draft):
+            change.move(tr, phase)
+
+    _two_steps(tmp_path, to_and_fro)
+    _two_steps(tmp_path / 'secret', to_and_fro, phases.secret)
+
+
+def _two_steps(
+    folder: Path,
+    second: Callable[[Change, Any], None],
+    first: int = phases.draft,
+) -> None:
+    """Commit one changeset, of that phase; then do something to it."""
+    primary, mirror = make_node(folder), make_node(folder, 'm1', 'mirror')
+    create(primary)
+    hosted, copy = primary.hosted('demo'), mirror.hosted('demo')
+
+    def begin(change: Change, tr: Any) -> None:
+        change.commit(tr, 1)
+        change.move(tr, first)
+
+    for step in (begin, second):
+        repo = open_repository(hosted)
+        change = Change(repo, Last(0))
+        with change.repo.lock(), change.repo.transaction(b'test') as tr:
+            step(change, tr)
+        catch_up(copy)
+        assert picture(copy) == picture(hosted)
+
+
+class Last(random.Random):
+    """Chooses the last of everything."""
+
+    def randrange(self, start: int, stop: int | None = None) -> int:  # type: ignore[override]
+        return (start if stop is None else stop) - 1
