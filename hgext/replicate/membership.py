@@ -37,7 +37,7 @@ from ..fleet.core.entry import Record
 from ..fleet.core.errors import EntryUnreadable
 from ..fleet.core.shown import Shown
 from ..fleet.ports import Ledger
-from .node import Node
+from .node import Node, stream
 
 # A lease is renewed when a third of it has passed.
 _RENEWALS = 3
@@ -80,15 +80,23 @@ class Membership:
         self._required: dict[int, int] | None = None
         # What the others had applied when this node last acknowledged.
         self._goal = Goal({}, -math.inf)
-        self._barriers = self._remembered()
+        before = self._before()
+        self._barriers = dict(before.positions) if before else {}
+        # A mirror that was not serving may be one that has lost what it had
+        # shown; if it is the only one, nobody else knows.  It must have all
+        # that was in the ledger when it started: None until that is known.
+        served = before is not None and not before.joining
+        self._floor: dict[int, int] | None = None
+        if served or self._lease.role != MIRROR:
+            self._floor = {}
         self._written: Shown | None = None
         self._boot_id = node.clock.boot_id()
         node.barriers = dict(self._barriers)
 
-    def _remembered(self) -> dict[int, int]:
+    def _before(self) -> Shown | None:
+        """Return what an earlier life of this daemon showed last."""
         data = files.read(self._node.state(shown.FILE))
-        before = shown.decode(data) if data else None
-        return dict(before.positions) if before else {}
+        return shown.decode(data) if data else None
 
     def acknowledge(
         self,
@@ -151,8 +159,12 @@ class Membership:
         return fresh and self._has(self._goal.positions)
 
     def _demanded(self) -> dict[int, int]:
+        floor = self._floor or {}
         return {
-            partition: barrier.demanded(self._members, partition)
+            partition: max(
+                barrier.demanded(self._members, partition),
+                floor.get(partition, 0),
+            )
             for partition in self._partitions()
         }
 
@@ -183,6 +195,8 @@ class Membership:
         self._read(ledger)
 
     def _read(self, ledger: Ledger) -> None:
+        if self._floor is None:
+            self._floor = {p: ledger.end(stream(p)) for p in self._partitions()}
         while True:
             batch = ledger.read(STREAM, self._read_to)
             if not batch:

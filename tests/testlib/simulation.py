@@ -147,6 +147,10 @@ class SimulatedFiles:
         self._world.pause('file')
         self._content[path] = data
 
+    def forget(self, node: str) -> None:
+        """Lose the files of a node."""
+        self._content.pop(f'{node}/{shown.FILE}', None)
+
 
 @dataclass
 class Mirror:
@@ -260,6 +264,14 @@ class World:
             mirror.call.kill()
         mirror.call = mirror.node = mirror.membership = None
         mirror.fails.clear()
+
+    def wipe(self, mirror: Mirror) -> None:
+        """Kill the mirror's daemon, and lose its disk."""
+        self.crash(mirror)
+        mirror.positions = dict.fromkeys(mirror.positions, 0)
+        mirror.has = dict.fromkeys(mirror.has, 0)
+        mirror.said = None
+        self.files.forget(mirror.name)
 
     def begin(self, mirror: Mirror, what: str) -> None:
         """Begin a call: attend or acknowledge."""

@@ -269,6 +269,28 @@ def test_who_forgot_what_it_had_does_not_show_less(
     assert (at(node), serving(world)) == (3, ['m0'])
 
 
+def test_the_only_mirror_comes_back_empty(make: Callable[..., World]) -> None:
+    world = make('mirror', 'primary')
+    mirror, _primary = world.mirrors
+    for _ in range(3):
+        world.push()
+        settle(world)
+    assert at(mirror) == 3
+    world.wipe(mirror)
+    # Cut off once more before it has got anywhere.
+    for _ in range(2):
+        world.crash(mirror)
+        world.start(mirror)
+        for _ in range(2):
+            world.run(mirror)
+            world.run(mirror, 'acknowledge')
+        assert not mirror.serving()
+        world.apply(mirror, most=1)
+    settle(world)
+    assert at(mirror) == 3
+    assert serving(world) == ['m0']
+
+
 def test_who_is_always_a_little_behind_can_join(
     make: Callable[..., World],
 ) -> None:

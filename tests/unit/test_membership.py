@@ -26,6 +26,7 @@ from testlib.simulation import PARTITIONS, TTL, Mirror, World
 THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
 
 ROLES = (
+    ('mirror',),
     ('mirror', 'mirror'),
     ('mirror', 'mirror', 'mirror'),
     ('mirror', 'mirror', 'primary'),
@@ -113,6 +114,10 @@ class Fleet(RuleBasedStateMachine):
         self.world.crash(self.node(number), forgets)
 
     @rule(number=numbers)
+    def wipe(self, number: int) -> None:
+        self.world.wipe(self.node(number))
+
+    @rule(number=numbers)
     def start(self, number: int) -> None:
         node = self.node(number)
         if node.membership is None:
@@ -155,7 +160,9 @@ def _something(world: World, chance: random.Random) -> None:
         world.start(node)
     elif kind < 0.03:
         world.crash(node, chance.choice([0, 0, 1, 3]))
-    elif kind < 0.05:
+    elif kind < 0.035:
+        world.wipe(node)
+    elif kind < 0.055:
         node.fails.append(chance.choice(FAILURES))
     elif kind < 0.15:
         world.time += chance.choice([0.01, 1, 2, 4, 6, 7])
