@@ -11,7 +11,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ('visibility', 'flat', 'web')
+NAMES = (
+    'visibility',
+    'ledgers',
+    'throughput',
+    'apply',
+    'bootstrap',
+    'flat',
+    'web',
+)
 _INTERRUPTED = 130
 
 

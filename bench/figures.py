@@ -45,6 +45,11 @@ def most(limit: float) -> Target:
     return Target(f'<= {limit:g}', lambda value: value <= limit)
 
 
+def least(limit: float) -> Target:
+    """Return the target "no less than"."""
+    return Target(f'>= {limit:g}', lambda value: value >= limit)
+
+
 def flat(tolerance: float) -> Target:
     """Return the target for a ratio that should be 1, give or take."""
     low, high = 1 - tolerance, 1 + tolerance

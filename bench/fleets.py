@@ -107,8 +107,11 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def fleet(folder: Path, mirrors: int = 2) -> Iterator[Fleet]:
-    """Have a fleet up, with a repository ``demo``."""
+def fleet(folder: Path, mirrors: int = 2, ledger: str = '') -> Iterator[Fleet]:
+    """Have a fleet up, with a repository ``demo``.
+
+    With ``ledger``, the URL of a Kafka, everything is in that one.
+    """
     # Being told to end must not leave it behind.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _frame: sys.exit(128 + got))
@@ -116,10 +119,24 @@ def fleet(folder: Path, mirrors: int = 2) -> Iterator[Fleet]:
     ports = ('--ssh-port', '0', '--http-port', '0')
     try:
         _hgfleet('up', *data, '--mirrors', str(mirrors), *ports, '--detach')
+        if ledger:
+            _move(folder, ledger)
         yield _seen(folder)
     finally:
         if folder.exists():
             _hgfleet('down', *data)
+
+
+def _move(folder: Path, ledger: str) -> None:
+    """Begin again with a ledger that is in Kafka."""
+    data = ('--data', str(folder))
+    _hgfleet('down', *data)
+    with (folder / 'local.rc').open('a') as settings:
+        settings.write(f'[fleet]\nledger = {ledger}\n')
+    _hgfleet('doctor', '--fix', '--copies', '1', *data)
+    shutil.rmtree(folder / 'nodes')
+    _hgfleet('up', *data, '--detach')
+    _hgfleet('repo', 'create', 'demo', *data)
 
 
 def _seen(folder: Path) -> Fleet:
