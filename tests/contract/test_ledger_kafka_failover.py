@@ -198,6 +198,23 @@ def test_reading_and_waiting_survive_the_leader(cluster, rest, ledger):
     assert ledger.read(E0, 5)[0].value == b'5'
 
 
+def test_who_was_away_meanwhile_finds_the_new_leader(cluster, rest):
+    """Nothing was asked while the leader changed, so nothing is known."""
+    with closing(open_ledger(f'kafka://{rest}?timeout=10')) as ledger:
+        assert ledger.append(E0, 'k', b'first') == 0
+        assert len(ledger.read(E0, 0)) == 1
+        deposed = leader(cluster, parse(rest).entries)
+        deposed.kill()
+        eventually(
+            lambda: leader(cluster, parse(rest).entries) is not deposed,
+            'nobody leads',
+        )
+        deposed.revive()
+        eventually(lambda: calm(cluster), 'it does not come back')
+        assert ledger.end(E0) == 1
+        assert len(ledger.read(E0, 0)) == 1
+
+
 def test_too_few_copies_refuse_and_nothing_is_written(cluster):
     """Of two copies both must be there, and one is not."""
     place = parse(f'{cluster.servers}/test-{uuid.uuid4().hex}')

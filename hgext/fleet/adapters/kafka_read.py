@@ -15,7 +15,7 @@ error, never a jump.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from .kafka_client import CLOSING, LARGEST, Held, options, renamed
 from .kafka_url import Place
 
 _BATCH = 1000
+_FIRST_PATIENCE = 0.25
 
 
 class Consumer:
@@ -37,11 +38,6 @@ class Consumer:
         self._configs = configs
         self._consumer: Any = None
         self._held = Held()
-
-    @property
-    def wait(self) -> int:
-        """Milliseconds that a request may take."""
-        return int(self.place.timeout * 1000)
 
     def get(self) -> Any:
         """Return the consumer, connected; raises errors of the library."""
@@ -64,10 +60,37 @@ class Consumer:
     def ends(self, streams: Collection[str]) -> dict[str, int]:
         """Return the position after the last record of some streams."""
         parts = {stream: self.part(stream) for stream in streams}
-        found = self.get().end_offsets(
-            list(parts.values()), timeout_ms=self.wait
-        )
+        found = self._asked(self.get().end_offsets, list(parts.values()))
         return {stream: found[part] for stream, part in parts.items()}
+
+    def start(self, stream: str) -> int:
+        """Return the position of the first record of a stream."""
+        part = self.part(stream)
+        found = self._asked(self.get().beginning_offsets, [part])
+        return found[part]
+
+    def _asked(
+        self, ask: Callable[..., Any], parts: list[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Return what the leaders of partitions answer.
+
+        Of a broker that leads no longer the library asks the same again at
+        once, until time is up, and never who leads now.  So it gets little
+        time at first, and more later.
+        """
+        deadline = time.monotonic() + self.place.timeout
+        patience = _FIRST_PATIENCE
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                return ask(  # type: ignore[no-any-return]
+                    parts, timeout_ms=int(min(patience, left) * 1000) + 1
+                )
+            except errors.KafkaTimeoutError:
+                if left <= patience:
+                    raise
+            self._held.client.cluster.request_update()
+            patience *= 2
 
     def part(self, stream: str) -> TopicPartition:
         """Return the partition that holds a stream."""
@@ -181,15 +204,11 @@ class Reader:
         return self._next != before
 
     def _forgotten(self) -> OutOfReach:
-        part = self._consumer.part(self._stream)
-        starts = self._consumer.get().beginning_offsets(
-            [part], timeout_ms=self._consumer.wait
-        )
         return OutOfReach(
             f'cannot read {self._stream} in {self._place} from position '
             f'{self._next}: the ledger does not reach back that far',
             'start this node from a snapshot',
-            start=starts[part],
+            start=self._consumer.start(self._stream),
         )
 
 
