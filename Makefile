@@ -30,7 +30,8 @@ test:
 	@tests/setup/environment --servers --python '$(PYTHON)' $(VENV)
 	@exec $(VENV)/bin/python tests/run $(TESTS)
 
-faults: setup
+faults:
+	@tests/setup/environment --servers --python '$(PYTHON)' $(VENV)
 	@exec $(VENV)/bin/python tests/faults/run.py --faults '$(N)' \
 		$(if $(SEED),--seed '$(SEED)') $(ARGS)
 

@@ -16,6 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import topic
+from .topic import Topic
+
+Source = Path | Topic
+"""Where a ledger is: the file of SQLite, or the topic in Kafka."""
+
 # kind -> whether the repository must exist before, and exists afterwards
 _FITS = {
     'create': (False, True),
@@ -84,8 +90,10 @@ class Book:
         return []
 
 
-def records(ledger: Path) -> list[tuple[str, int, str, bytes]]:
+def records(ledger: Source) -> list[tuple[str, int, str, bytes]]:
     """Return (stream, offset, key, value) of every record of entries."""
+    if isinstance(ledger, Topic):
+        return topic.records(ledger)
     with connect(ledger) as database:
         rows = database.execute(
             'SELECT stream, offset, key, value FROM records '
@@ -112,7 +120,7 @@ def held(file: Path) -> Iterator[None]:
         database.close()
 
 
-def read(ledger: Path, repo: str = '') -> Book:
+def read(ledger: Source, repo: str = '') -> Book:
     """Return the whole ledger, or what concerns ``repo``, judged."""
     return Book(tuple(_judge(records(ledger), repo)))
 

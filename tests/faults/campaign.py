@@ -1,4 +1,4 @@
-"""A run: workers who push and kill, a watcher, and then the comparison."""
+"""A run: workers who push and strike, a watcher, and then the comparison."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import book, checker, client, picture, watcher
+from .brokers import BROKERS, Brokers
 from .checker import Evidence, Finding, Kind
 from .fleet import Fleet, Impatient, Node
 from .pusher import Worker
-from .schedule import Action, Deed, Fault, Scene, schedule
+from .schedule import Action, Deed, Fault, Mix, Scene, schedule
 from .stock import Stock
 from .watcher import Watcher
 
@@ -32,6 +33,11 @@ evolution = all
 _SETTINGS = {'partitions': '2', 'lease': '1.5', 'inline-limit': '4 KB'}
 ROUND = 100
 HELD_UP = 5
+MIRRORS = 2
+# Seconds that a call may take before Kafka counts as away.
+PATIENCE = 4.0
+MISHAP = Path(__file__).with_name('mishap.py')
+_CLOCKS = (Mix.STOPS, Mix.KAFKA)
 
 
 @dataclass
@@ -43,14 +49,22 @@ class Plan:
     faults: int
     primaries: int = 1
     workers: int = 2
+    ledger: str = 'sqlite'
+    mix: Mix | None = None
+
+    @property
+    def faulty(self) -> Mix:
+        """What goes wrong: all that can with this ledger, if not chosen."""
+        return self.mix or (Mix.KAFKA if self.ledger == 'kafka' else Mix.STOPS)
 
     @property
     def command(self) -> str:
         """The command that runs this again."""
-        more = f' --primaries {self.primaries}' if self.primaries > 1 else ''
         return (
             f'python tests/faults/run.py --faults {self.faults} '
-            f'--seed {self.seed}{more}'
+            f'--seed {self.seed} --ledger {self.ledger} '
+            f'--mix {self.faulty.value} --primaries {self.primaries} '
+            f'--workers {self.workers}'
         )
 
 
@@ -60,7 +74,7 @@ class Report:
 
     plan: Plan
     findings: list[Finding] = field(default_factory=list)
-    kills: Counter[Fault] = field(default_factory=Counter)
+    faults: Counter[Fault] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
     entries: int = 0
     superseded: int = 0
@@ -75,7 +89,7 @@ class Report:
             for kind in Kind
             if kind is not Kind.OTHER
         )
-        total = sum(self.kills.values())
+        total = sum(self.faults.values())
         return f'faults {total}, {parts}, seed {self.plan.seed}'
 
 
@@ -101,6 +115,8 @@ class Campaign:
             mirrors=[node.name for node in fleet.mirrors],
             repos=self.repos,
             drafting=frozenset(DRAFTING),
+            mix=plan.faulty,
+            brokers=BROKERS if fleet.brokers else 0,
         )
         self.workers = [
             Worker(
@@ -125,13 +141,15 @@ class Campaign:
         self._all(lambda worker: [worker.clone(repo) for repo in self.repos])
         self.fleet.joined()
 
-    def kills(self) -> int:
-        """Return how many processes have been killed so far."""
-        return sum(sum(w.kills.values()) for w in self.workers)
+    def faults(self) -> int:
+        """Return how many faults there have been so far."""
+        return sum(sum(w.faults.values()) for w in self.workers)
 
     def strike(self, upto: int) -> None:
-        """Let the workers work until so many processes have been killed."""
+        """Let the workers work until there have been so many faults."""
         self._all(lambda worker: self._work(worker, upto))
+        if self.fleet.brokers is not None:
+            self.fleet.brokers.calm()
 
     def _all(self, job: Callable[[Worker], object]) -> None:
         """Have all workers do a job at the same time."""
@@ -141,7 +159,7 @@ class Campaign:
 
     def _work(self, worker: Worker, upto: int) -> None:
         try:
-            while self.kills() < upto and not self._broken.is_set():
+            while self.faults() < upto and not self._broken.is_set():
                 worker.act(next(self._actions[worker.name]))
         except BaseException:
             self._broken.set()
@@ -174,7 +192,7 @@ class Campaign:
 
     def settle(self) -> None:
         """Wait until every node has what the ledger has."""
-        now = book.read(self.fleet.ledger)
+        now = book.read(self.fleet.source)
         for repo in sorted(now.repos()):
             try:
                 self.fleet.reached(repo, now.last(repo))
@@ -183,10 +201,12 @@ class Campaign:
 
     def compare(self, seen: Watcher) -> None:
         """Compare everything; add what is found to the report."""
-        now = book.read(self.fleet.ledger)
+        now = book.read(self.fleet.source)
         repos = sorted(now.repos())
         pictures = self._pictures(repos)
         attempts = [one for w in self.workers for one in w.attempts]
+        for one in attempts:
+            one.disturbed = self.fleet.troubles.met(one.began, one.ended)
         self.report.findings += checker.check(
             Evidence(
                 book=now,
@@ -207,7 +227,7 @@ class Campaign:
                 },
                 publishing=frozenset(PUBLISHING),
                 # What a client has seen, a kill may take back for a moment.
-                races=len(self.fleet.primaries) > 1 or bool(self.kills()),
+                races=len(self.fleet.primaries) > 1 or bool(self.faults()),
             )
         )
         self._visibility(seen, now)
@@ -247,6 +267,10 @@ class Campaign:
         for node in self.fleet.nodes.values():
             if 'Traceback' in node.complaints():
                 self._find(Kind.OTHER, f'{node.name}: {node.complaints()}')
+            if node.relay is not None and node.relay.complaints():
+                self._find(
+                    Kind.OTHER, f'{node.name}: {node.relay.complaints()}'
+                )
             for repo in self.repos:
                 if node.quarantined(repo):
                     self._find(
@@ -257,10 +281,10 @@ class Campaign:
 
     def _count(self, now: book.Book) -> None:
         report = self.report
-        report.kills = Counter()
+        report.faults = Counter()
         report.told = Counter()
         for worker in self.workers:
-            report.kills.update(worker.kills)
+            report.faults.update(worker.faults)
             for one in worker.attempts:
                 report.told[one.verdict.value] += 1
         report.entries = sum(page.valid for page in now.pages)
@@ -287,12 +311,38 @@ def _push(
     )
 
 
+@contextlib.contextmanager
+def _fleet(plan: Plan) -> Iterator[Fleet]:
+    """Run the fleet of a plan, and the brokers where it has some."""
+    names = [f'p{n + 1}' for n in range(plan.primaries)]
+    names += [f'm{n + 1}' for n in range(MIRRORS)]
+    with contextlib.ExitStack() as opened:
+        brokers = None
+        if plan.ledger == 'kafka':
+            brokers = opened.enter_context(
+                Brokers(
+                    plan.folder / 'kafka',
+                    names,
+                    int(_SETTINGS['partitions']),
+                    PATIENCE,
+                )
+            )
+        fleet = Fleet(
+            plan.folder,
+            plan.primaries,
+            MIRRORS,
+            settings=_SETTINGS,
+            extensions={'mishap': MISHAP} if plan.faulty in _CLOCKS else None,
+            brokers=brokers,
+        )
+        yield opened.enter_context(fleet)
+
+
 def run(plan: Plan) -> Report:
-    """Push and kill; return what came of it."""
+    """Push and strike; return what came of it."""
     began = time.monotonic()
     with contextlib.ExitStack() as opened:
-        fleet = Fleet(plan.folder, plan.primaries, settings=_SETTINGS)
-        opened.enter_context(fleet)
+        fleet = opened.enter_context(_fleet(plan))
         campaign = Campaign(fleet, plan, opened)
         campaign.furnish()
         watched = [*campaign.repos, *(f'x-{w.name}' for w in campaign.workers)]
@@ -311,11 +361,10 @@ def run(plan: Plan) -> Report:
 
 
 def race(plan: Plan, pushes: int) -> Report:
-    """Push through all primaries at once, killing nobody."""
+    """Push through all primaries at once, striking nobody."""
     began = time.monotonic()
     with contextlib.ExitStack() as opened:
-        fleet = Fleet(plan.folder, plan.primaries, settings=_SETTINGS)
-        opened.enter_context(fleet)
+        fleet = opened.enter_context(_fleet(plan))
         campaign = Campaign(fleet, plan, opened, PUBLISHING[:1])
         campaign.furnish()
         with Watcher(fleet, campaign.repos) as seen:

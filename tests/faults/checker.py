@@ -90,12 +90,14 @@ def _told(seen: Evidence) -> Iterator[Finding]:
             allowed.add(Verdict.RETRY)
         if one.hit:
             allowed.add(Verdict.UNKNOWN)
-        if one.verdict not in allowed:
+        if one.disturbed:
+            allowed |= {Verdict.RETRY, Verdict.UNKNOWN, Verdict.REFUSED}
+        if one.verdict not in allowed or 'Traceback' in one.said:
             yield Finding(
                 Kind.OTHER,
-                f'{one.session}, {one.action.deed.value} in {one.repo} while '
-                f'{one.action.fault.value} was killed (hit: {one.hit}), '
-                f'was told: {one.said.strip()}',
+                f'{one.session}, {one.action.deed.value} in {one.repo}, with '
+                f'{one.action.fault.value} (hit: {one.hit}, disturbed: '
+                f'{one.disturbed}), was told: {one.said.strip()}',
             )
 
 

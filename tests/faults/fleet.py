@@ -21,6 +21,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .relayed import Relay
+from .trouble import Troubles
+
+if TYPE_CHECKING:
+    from .book import Source
+    from .brokers import Brokers
 
 HG = str(Path(sys.prefix, 'bin', 'hg'))
 DOOR = Path(__file__).with_name('door')
@@ -43,7 +51,7 @@ node = {name}
 role = {role}
 root = {folder}/repos
 state = {folder}/state
-ledger = sqlite://{ledger}
+ledger = {ledger}
 blobs = file://{blobs}
 [replicate]
 {settings}"""
@@ -80,6 +88,7 @@ class Node:
     folder: Path
     hgrc: Path
     daemon: subprocess.Popen[bytes] | None = None
+    relay: Relay | None = None
     guard: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -136,7 +145,8 @@ class Fleet:
     """Nodes p1, p2 … and m1, m2 …; a context manager that ends them all.
 
     ``settings`` go into the section ``[replicate]`` of every hgrc,
-    ``extensions`` (name to path) into ``[extensions]``.
+    ``extensions`` (name to path) into ``[extensions]``.  With ``brokers`` the
+    ledger is there, and every primary has a relay.
     """
 
     def __init__(
@@ -146,8 +156,11 @@ class Fleet:
         mirrors: int = 2,
         settings: dict[str, str] | None = None,
         extensions: dict[str, Path] | None = None,
+        brokers: Brokers | None = None,
     ) -> None:
         self.folder = folder
+        self.brokers = brokers
+        self.troubles = Troubles()
         self.ledger = folder / 'ledger' / 'ledger.db'
         self.blobs = folder / 'blobs'
         self.sessions = folder / 'sessions'
@@ -176,13 +189,26 @@ class Fleet:
                 name=name,
                 role=role,
                 folder=folder,
-                ledger=self.ledger,
+                ledger=self._url(name),
                 blobs=self.blobs,
                 extensions=''.join(f'{k} = {v}\n' for k, v in loaded),
                 settings=''.join(f'{k} = {v}\n' for k, v in settings),
             )
         )
-        return Node(name, role, folder, hgrc)
+        node = Node(name, role, folder, hgrc)
+        if self.brokers is not None and role == 'primary':
+            node.relay = Relay(HG, self.environment(node), folder)
+        return node
+
+    def _url(self, name: str) -> str:
+        if self.brokers is None:
+            return f'sqlite://{self.ledger}'
+        return self.brokers.url(name)
+
+    @property
+    def source(self) -> Source:
+        """Return where a checker reads the ledger."""
+        return self.ledger if self.brokers is None else self.brokers.topic
 
     def __enter__(self) -> Fleet:
         return self
@@ -193,13 +219,18 @@ class Fleet:
     # -- daemons -----------------------------------------------------------
 
     def start(self, *names: str, point: str = '') -> None:
-        """Start daemons (all, without names), to die at ``point`` if given."""
+        """Start daemons (all, without names), to die at ``point`` if given.
+
+        Without names the relays are started, too.
+        """
+        for relay in [] if names else self.relays():
+            relay.start()
         for name in names or self.nodes:
             node = self.nodes[name]
             with node.guard, node.log.open('ab') as log:
                 assert node.daemon is None, f'{name} is running'
                 node.daemon = subprocess.Popen(
-                    [HG, 'replicate::serve', *_armed(point)],
+                    [HG, 'replicate::serve', *armed(point)],
                     env=self.environment(node),
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
@@ -211,6 +242,11 @@ class Fleet:
                 # the holder of its locks.
                 reaper = threading.Thread(target=node.daemon.wait, daemon=True)
                 reaper.start()
+
+    def relays(self) -> list[Relay]:
+        """Return the relays of all nodes."""
+        found = [node.relay for node in self.nodes.values()]
+        return [relay for relay in found if relay is not None]
 
     def tell(self, name: str, number: signal.Signals) -> bool:
         """Send a signal to a daemon; tell whether it was running."""
@@ -293,7 +329,7 @@ class Fleet:
         node = self.nodes[name]
         whose = ('--config', f'fleet.user={user}')
         return subprocess.run(
-            [HG, *arguments, *whose, *_armed(point)],
+            [HG, *arguments, *whose, *armed(point)],
             env=self.environment(node),
             cwd=self.folder,
             capture_output=True,
@@ -318,10 +354,13 @@ class Fleet:
         for _name, pid in self.running():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for relay in self.relays():
+            relay.kill()
         self.kill()
 
 
-def _armed(point: str) -> tuple[str, ...]:
+def armed(point: str) -> tuple[str, ...]:
+    """Return the options that let a process die at a failpoint."""
     return ('--config', f'devel.fleet-failpoint={point}') if point else ()
 
 

@@ -20,7 +20,7 @@ Cure = Callable[[], object]
 
 def last(fleet: Fleet, repo: str) -> tuple[str, int, bytes]:
     """Return (stream, offset, value) of the last record of a repository."""
-    found = [row for row in book.records(fleet.ledger) if row[2] == repo]
+    found = [row for row in book.records(fleet.source) if row[2] == repo]
     stream, offset, _key, value = found[-1]
     return stream, offset, value
 

@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from . import blows
 from .client import Clone, Verdict, added, verdict
-from .fleet import HG, PATIENCE, Fleet, Impatient, Node, until
-from .schedule import Action, Deed, Fault
+from .fleet import HG, PATIENCE, Fleet, Impatient, Node, armed, until
+from .schedule import LASTING, Action, Deed, Fault
 from .stock import Stock
 
 # After this the daemon that was to die at a failpoint is killed anyway.
@@ -45,7 +46,11 @@ class Wish:
 
 @dataclass
 class Attempt:
-    """One try of one worker: ``session`` is the user in the ledger."""
+    """One try of one worker: ``session`` is the user in the ledger.
+
+    It is ``hit`` when its client or its session was killed, and ``disturbed``
+    when something was wrong that may have kept it from succeeding.
+    """
 
     session: str
     repo: str
@@ -55,6 +60,9 @@ class Attempt:
     added: int = 0
     said: str = ''
     hit: bool = False
+    began: float = 0.0
+    ended: float = 0.0
+    disturbed: bool = False
 
 
 @dataclass
@@ -81,7 +89,7 @@ class Worker:
     tempo: Tempo = field(default_factory=Tempo)
     clones: dict[str, Clone] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
-    kills: dict[Fault, int] = field(default_factory=dict)
+    faults: dict[Fault, int] = field(default_factory=dict)
     shown_old: set[int] = field(default_factory=set)
     exists: bool = False
 
@@ -100,22 +108,23 @@ class Worker:
         start, wish = self._begin(node, session, action)
         attempt = Attempt(session, action.repo, action, wish)
         self.attempts.append(attempt)
-        armed = action.fault is Fault.DAEMON_POINT
-        if armed:
-            self._rearm(action, action.point)
-        began = time.monotonic()
+        rearm = _REARMED.get(action.fault)
+        if rearm:
+            rearm(self, action, action.point)
+        began = attempt.began = time.monotonic()
         process = start()
         try:
             self._strike(action, node, session, process, began)
-            attempt.said, _nothing = process.communicate(timeout=2 * PATIENCE)
+            attempt.said, _nothing = process.communicate(timeout=4 * PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             raise Impatient(f'{session} hangs: {action}') from None
         attempt.verdict = verdict(process.returncode, attempt.said)
         attempt.added = added(attempt.said)
         self._ended(attempt, process, began)
-        if armed:
-            self._rearm(action, '')
+        attempt.ended = time.monotonic()
+        if rearm:
+            rearm(self, action, '')
         return attempt
 
     # -- what to do --------------------------------------------------------
@@ -215,7 +224,7 @@ class Worker:
 
         return start, Wish(exists=not deleted, hgrc=None if deleted else hgrc)
 
-    # -- whom to kill ------------------------------------------------------
+    # -- what goes wrong ---------------------------------------------------
 
     def _strike(
         self,
@@ -225,10 +234,18 @@ class Worker:
         process: subprocess.Popen[str],
         began: float,
     ) -> None:
-        """Kill whom the action names, when it is time."""
+        """Strike whom the action names, when it is time."""
         if action.fault in _AT_POINTS:
             return
         local = action.deed is Deed.ARRANGE
+        if action.fault in LASTING:
+            pid = 0
+            if action.fault is Fault.STOP_SESSION:
+                pid = process.pid if local else self._session(session, process)
+                began = time.monotonic()
+            _wait(process, began + action.after * self.tempo.client)
+            self._count(action.fault, blows.strike(self.fleet, action, pid))
+            return
         if action.fault is Fault.CLIENT or local:
             _wait(process, began + action.after * self.tempo.client)
             if process.poll() is None:
@@ -296,6 +313,20 @@ class Worker:
             self._count(Fault.DAEMON, self.fleet.kill(node.name))
             self.fleet.start(node.name, point=point)
 
+    def _rearm_relay(self, action: Action, point: str) -> None:
+        """Have the relay die at ``point``; without, start a new one."""
+        relay = self.fleet.nodes[action.victim].relay
+        assert relay is not None
+        with self.fleet.troubles.window(), relay.guard:
+            if point:
+                relay.kill()
+                relay.start(armed(point))
+                return
+            old = relay.process
+            died = old is not None and old.poll() == -signal.SIGKILL
+            self._count(action.fault, died + relay.kill())
+            relay.start()
+
     def _ended(
         self, attempt: Attempt, process: subprocess.Popen[str], began: float
     ) -> None:
@@ -318,12 +349,12 @@ class Worker:
         attempt.hit = killed or process.returncode < 0
         if killed and attempt.action.fault is Fault.SESSION_POINT:
             self._count(attempt.action.fault)
-        if not attempt.hit:
+        if not attempt.hit and attempt.action.fault not in LASTING:
             lasted = status.stat().st_mtime - pid.stat().st_mtime
             self.tempo.learn(lasted, time.monotonic() - began)
 
     def _count(self, fault: Fault, met: int = 1) -> None:
-        self.kills[fault] = self.kills.get(fault, 0) + met
+        self.faults[fault] = self.faults.get(fault, 0) + met
 
 
 # What these do happens by itself.
@@ -332,7 +363,12 @@ _AT_POINTS = (
     Fault.PAUSE,
     Fault.SESSION_POINT,
     Fault.DAEMON_POINT,
+    Fault.RELAY_POINT,
 )
+_REARMED: dict[Fault, Callable[[Worker, Action, str], None]] = {
+    Fault.DAEMON_POINT: Worker._rearm,
+    Fault.RELAY_POINT: Worker._rearm_relay,
+}
 
 
 def _wait(process: subprocess.Popen[str] | None, moment: float) -> None:

@@ -1,8 +1,8 @@
-"""What happens in a run, and when something is killed: all from one seed.
+"""What happens in a run, and what goes wrong meanwhile: all from one seed.
 
 The schedule of a worker is an endless list of actions.  How far each one
-gets before it is killed is up to the machine; what is tried, and at which
-point of it the blow falls, is not.
+gets before the blow falls is up to the machine; what is tried, and at which
+point of it the blow is due, is not.
 """
 
 from __future__ import annotations
@@ -28,16 +28,29 @@ class Deed(enum.Enum):
 
 
 class Fault(enum.Enum):
-    """Who is killed."""
+    """What goes wrong, and with whom."""
 
-    NONE = 'nobody'
-    PAUSE = 'nobody, but the session is held up at a failpoint'
-    SESSION_POINT = 'the session, at a failpoint'
-    SESSION = 'the session, at a random moment'
-    CLIENT = 'the client, at a random moment'
-    DAEMON = 'a daemon, at a random moment'
-    DAEMON_POINT = 'a daemon, at a failpoint'
-    PRIMARY = 'a primary with all of its sessions'
+    NONE = 'nothing'
+    PAUSE = 'nothing, but the session held up at a failpoint'
+    SESSION_POINT = 'the session killed, at a failpoint'
+    SESSION = 'the session killed, at a random moment'
+    CLIENT = 'the client killed, at a random moment'
+    DAEMON = 'a daemon killed, at a random moment'
+    DAEMON_POINT = 'a daemon killed, at a failpoint'
+    PRIMARY = 'a primary killed with all of its sessions'
+    STOP_SESSION = 'the session stopped for a while'
+    STOP_DAEMON = 'a daemon stopped for a while'
+    CLOCK = 'the wall clocks set wrong for a while'
+    RELAY = 'a relay killed, and away for a while'
+    RELAY_POINT = 'a relay killed, at a failpoint'
+    STOP_RELAY = 'a relay stopped for a while'
+    CUT = 'a node cut off from the brokers for a while'
+    HOLD = 'the network between a node and the brokers held up'
+    MUTE = 'the answers of the brokers to a node lost for a while'
+    SLOW = 'the network between a node and the brokers slow for a while'
+    OUTAGE = 'all nodes cut off from the brokers for a while'
+    BROKER = 'a broker killed, and away for a while'
+    STOP_BROKER = 'a broker stopped for a while'
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,7 @@ class Action:
     (more often late than early, since at first nothing but Python starts);
     ``point`` is the failpoint and ``victim`` the daemon, where there is one.
     With PAUSE, ``after`` is how long the session is held up at ``point``.
+    ``lasting`` is for how many seconds a fault lasts that has an end.
     """
 
     number: int
@@ -60,6 +74,7 @@ class Action:
     after: float
     point: str
     victim: str
+    lasting: float = 0.0
 
 
 # Where a session can die, as far as the ledger's promises differ there.
@@ -81,6 +96,19 @@ ARRANGING_POINTS = (
     'perform.before-delete',
 )
 DAEMON_POINTS = ('perform.before-close', 'perform.closed')
+RELAY_POINTS = ('relay.before', 'relay.appended')
+
+RELAYS = frozenset({Fault.RELAY, Fault.RELAY_POINT, Fault.STOP_RELAY})
+NETWORK = frozenset({Fault.CUT, Fault.HOLD, Fault.MUTE, Fault.SLOW})
+BROKERS = frozenset({Fault.BROKER, Fault.STOP_BROKER})
+# What begins, and is over a while later.
+LASTING = frozenset(
+    {
+        *(Fault.STOP_SESSION, Fault.STOP_DAEMON, Fault.CLOCK, Fault.RELAY),
+        *(Fault.STOP_RELAY, *NETWORK, Fault.OUTAGE, *BROKERS),
+    }
+)
+LONGEST = 6.0
 
 _DEEDS = {
     Deed.PUSH: 60,
@@ -92,7 +120,7 @@ _DEEDS = {
 }
 # What only makes sense where drafts stay drafts.
 _DRAFTS = frozenset({Deed.PUBLISH, Deed.REWRITE})
-_FAULTS = {
+_KILLS = {
     Fault.NONE: 16,
     Fault.SESSION_POINT: 34,
     Fault.SESSION: 24,
@@ -100,6 +128,36 @@ _FAULTS = {
     Fault.DAEMON: 9,
     Fault.DAEMON_POINT: 5,
     Fault.PRIMARY: 6,
+}
+_STOPS = {Fault.STOP_SESSION: 14, Fault.STOP_DAEMON: 10, Fault.CLOCK: 4}
+_KAFKA = {
+    Fault.RELAY: 6,
+    Fault.RELAY_POINT: 10,
+    Fault.STOP_RELAY: 4,
+    Fault.CUT: 10,
+    Fault.HOLD: 9,
+    Fault.MUTE: 11,
+    Fault.SLOW: 5,
+    Fault.OUTAGE: 6,
+    Fault.BROKER: 6,
+    Fault.STOP_BROKER: 4,
+}
+
+
+class Mix(enum.Enum):
+    """Which faults there are, and how often each."""
+
+    NONE = 'none'
+    KILLS = 'kills'
+    STOPS = 'stops'
+    KAFKA = 'kafka'
+
+
+_MIXES: dict[Mix, dict[Fault, int]] = {
+    Mix.NONE: {Fault.NONE: 1},
+    Mix.KILLS: _KILLS,
+    Mix.STOPS: _KILLS | _STOPS,
+    Mix.KAFKA: _KILLS | _STOPS | _KAFKA,
 }
 
 
@@ -114,7 +172,8 @@ class Scene:
     mirrors: Sequence[str]
     repos: Sequence[str]
     drafting: frozenset[str]
-    faults: bool = True
+    mix: Mix = Mix.KILLS
+    brokers: int = 0
 
 
 def schedule(seed: str, worker: str, scene: Scene) -> Iterator[Action]:
@@ -136,9 +195,11 @@ def _action(
     points: Sequence[str] = SESSION_POINTS
     if deed is Deed.ARRANGE:
         repo, points = f'x-{worker}', ARRANGING_POINTS
-    fault = _weighted(chance, _FAULTS) if scene.faults else Fault.NONE
+    fault = _weighted(chance, _MIXES[scene.mix])
     if fault is Fault.DAEMON_POINT:
         points = DAEMON_POINTS
+    if fault is Fault.RELAY_POINT:
+        points = RELAY_POINTS
     primary = chance.randrange(len(scene.primaries))
     return Action(
         number=number,
@@ -150,16 +211,27 @@ def _action(
         after=1.05 * chance.random() ** 0.5,
         point=chance.choice(points),
         victim=_victim(chance, scene, fault, primary),
+        lasting=_lasting(chance) if fault in LASTING else 0.0,
     )
 
 
 def _victim(
     chance: random.Random, scene: Scene, fault: Fault, primary: int
 ) -> str:
-    if fault is Fault.PRIMARY:
-        return scene.primaries[primary]
+    acting = scene.primaries[primary]
+    if fault is Fault.PRIMARY or fault in RELAYS:
+        return acting
+    if fault in NETWORK:
+        return chance.choice([acting, acting, *scene.mirrors])
+    if fault in BROKERS:
+        return str(chance.randrange(scene.brokers))
     # Mirrors are hit more often: they have more that can go wrong.
     return chance.choice([*scene.mirrors, *scene.mirrors, *scene.primaries])
+
+
+def _lasting(chance: random.Random) -> float:
+    """Return seconds: mostly few, and some more than a lease has."""
+    return 0.05 + LONGEST * chance.random() ** 3
 
 
 def _weighted(chance: random.Random, table: dict[_T, int]) -> _T:

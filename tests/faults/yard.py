@@ -67,7 +67,7 @@ class Yard:
 
     def entries(self, repo: str) -> int:
         """Return how many records of a repository there are, of any kind."""
-        rows = book.records(self.fleet.ledger)
+        rows = book.records(self.fleet.source)
         return sum(key == repo for _stream, _offset, key, _value in rows)
 
     def aside(self, repo: str, name: str) -> str:
@@ -81,7 +81,7 @@ class Yard:
 
     def equal(self, repo: str) -> None:
         """Wait until all nodes have what the ledger has, and are equal."""
-        last = book.read(self.fleet.ledger, repo).last(repo)
+        last = book.read(self.fleet.source, repo).last(repo)
         self.fleet.reached(repo, last)
         found = {
             name: picture.take(self.hg, node, repo)

@@ -29,7 +29,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,13 +131,17 @@ def _download(folder: Path) -> None:
 
 @dataclass
 class Broker:
-    """One broker: where it is, where it listens, and its process."""
+    """One broker: where it is, where it listens, and its process.
+
+    ``doors`` are further (port, advertised port) to listen at, by name.
+    """
 
     number: int
     folder: Path
     port: int
     controller: int
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    doors: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -201,8 +205,16 @@ class Broker:
             self.process = None
 
 
+Door = Callable[[int], int]
+"""Opens a way to a port; returns the port where it begins."""
+
+
 class Cluster:
-    """Brokers in a folder, started together; a context manager."""
+    """Brokers in a folder, started together; a context manager.
+
+    Who comes in by one of the ``doors`` is sent to other brokers by the same
+    door.
+    """
 
     def __init__(
         self,
@@ -210,17 +222,25 @@ class Cluster:
         brokers: int = 1,
         extra: Sequence[str] = (),
         protocol: str = 'PLAINTEXT',
+        doors: Mapping[str, Door] | None = None,
     ) -> None:
         self._folder = folder
         self._count = brokers
         self._protocol = protocol
         self._extra = tuple(extra)
+        self._doors = dict(doors or {})
         self.brokers: list[Broker] = []
 
     @property
     def servers(self) -> str:
         """The addresses of all brokers, as in a URL."""
         return ','.join(broker.address for broker in self.brokers)
+
+    def through(self, door: str) -> str:
+        """The addresses of all brokers by way of a door."""
+        return ','.join(
+            f'127.0.0.1:{broker.doors[door][1]}' for broker in self.brokers
+        )
 
     def __enter__(self) -> Cluster:
         for life in range(5):
@@ -247,12 +267,15 @@ class Cluster:
             broker.kill()
 
     def _begin(self, folder: Path) -> bool:
-        ports = _free_ports(2 * self._count)
+        ports = iter(_free_ports((2 + len(self._doors)) * self._count))
         self.brokers = [
-            Broker(n + 1, folder / f'{n + 1}', ports[2 * n], ports[2 * n + 1])
+            Broker(n + 1, folder / f'{n + 1}', next(ports), next(ports))
             for n in range(self._count)
         ]
         for broker in self.brokers:
+            for name, door in self._doors.items():
+                port = next(ports)
+                broker.doors[name] = (port, door(port))
             broker.folder.mkdir(parents=True)
             broker.log.touch()
             (broker.folder / 'log4j2.properties').write_text(_LOGGING)
@@ -275,15 +298,20 @@ class Cluster:
         )
         yield 'process.roles=broker,controller'
         yield f'node.id={broker.number}'
+        here, told, kinds = '', '', ''
+        for name, (port, advertised) in broker.doors.items():
+            here += f',DOOR-{name}://127.0.0.1:{port}'
+            told += f',DOOR-{name}://127.0.0.1:{advertised}'
+            kinds += f',DOOR-{name}:{self._protocol}'
         yield (
             f'listeners=CLIENT://{broker.address},'
-            f'CONTROLLER://127.0.0.1:{broker.controller}'
+            f'CONTROLLER://127.0.0.1:{broker.controller}{here}'
         )
-        yield f'advertised.listeners=CLIENT://{broker.address}'
+        yield f'advertised.listeners=CLIENT://{broker.address}{told}'
         yield 'inter.broker.listener.name=CLIENT'
         yield (
             'listener.security.protocol.map='
-            f'CLIENT:{self._protocol},CONTROLLER:PLAINTEXT'
+            f'CLIENT:{self._protocol},CONTROLLER:PLAINTEXT{kinds}'
         )
         yield 'controller.listener.names=CONTROLLER'
         yield f'controller.quorum.voters={voters}'
