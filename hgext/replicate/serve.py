@@ -5,7 +5,8 @@ the lease (``membership.py``).  A repository that cannot be followed is
 quarantined: the reason goes into a file that the web tier and
 ``hgfleet status`` read, everything else goes on, and following it is tried
 again with growing pauses, so that what was only a full disk or a missing
-blob heals by itself.
+blob heals by itself.  A ledger that is away is waited for, and nothing is
+quarantined.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ..fleet.core.barrier import STREAM
 from ..fleet.core.entry import FENCE_KEY, Record
 from ..fleet.core.errors import (
     FleetError,
+    LedgerUnavailable,
     NameRefused,
     OutOfReach,
     Quarantined,
@@ -61,6 +63,7 @@ class Follower:
         self.node = node
         self.positions = self._load()
         self.waiting: dict[str, Retry] = {}
+        self._news = False
         # The (partition, position) from which on a repository is put off.
         self._put_off_from: dict[str, tuple[int, int]] = {}
         self._open: OrderedDict[str, tuple[Identity, Any]] = OrderedDict()
@@ -96,20 +99,24 @@ class Follower:
         return max(0.0, due - now)
 
     def step(self) -> bool:
-        """Apply at most one batch of each partition; tell if any was new."""
-        news = self._retry()
+        """Apply at most one batch of each partition; tell if any was new.
+
+        What was new before a step failed is told of by the next one.
+        """
+        self._news = self._retry() or self._news
         for partition in self.positions:
             before = self.positions[partition]
             batch = self._read(partition)
-            news = news or self.positions[partition] != before
+            self._news = self._news or self.positions[partition] != before
             if batch:
-                news = True
+                self._news = True
                 for name, end in _ends(batch).items():
                     if name not in self.waiting:
                         self._guarded(name, end)
                 self.positions[partition] = batch[-1].offset + 1
-        if news:
+        if self._news:
             self._save()
+        news, self._news = self._news, False
         return news
 
     def _read(self, partition: int) -> list[Record]:
@@ -184,6 +191,11 @@ class Follower:
                 catch_up(hosted, self._repository(hosted))
         except error.LockHeld as problem:
             self._put_off(hosted, problem)
+        except LedgerUnavailable as problem:
+            if not isinstance(problem, OutOfReach):
+                # Nothing is wrong with this copy; readers go on.
+                raise
+            self._quarantine(hosted, problem)
         except (Quarantined, FleetError) as problem:
             self._quarantine(hosted, problem)
         else:
