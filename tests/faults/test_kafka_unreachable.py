@@ -78,15 +78,10 @@ def place(folder: Path, lease: float) -> Iterator[Place]:
 
 
 @pytest.fixture(scope='module')
-def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A fleet in which each test makes a repository of its own."""
     with place(tmp_path_factory.mktemp('patient'), LEASE) as one:
         yield one
-
-
-@pytest.fixture
-def here(patient: Place, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """The patient fleet, with a repository ``demo-…`` for this test."""
-    yield patient
 
 
 def made(here: Place, repo: str) -> str:
@@ -118,7 +113,7 @@ def ssh_tip(here: Place, repo: str) -> str:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done.stdout.split()[-1]
 
 
 def _client(here: Place) -> dict[str, str]:
@@ -182,7 +177,7 @@ def _push_into(
 def test_away_while_it_is_appended(here: Place, passage: Passage) -> None:
     repo = f'during-{passage.name.lower()}'
     tip = made(here, repo)
-    with Reader(here.webs, repo) as reader, here.away(passage):
+    with Reader(here.webs, repo) as reader, here.away(Passage.OPEN):
         told, said = _push_into(here, repo, 'publish.before', passage)
         assert 'Traceback' not in said
         assert 'rollback completed' in said
@@ -206,7 +201,7 @@ def test_away_while_it_is_appended(here: Place, passage: Passage) -> None:
 
 def test_away_after_it_was_appended(here: Place) -> None:
     tip = made(here, 'after')
-    with Reader(here.webs, 'after') as reader, here.away():
+    with Reader(here.webs, 'after') as reader, here.away(Passage.OPEN):
         told, said = _push_into(here, 'after', 'publish.appended', Passage.CUT)
         assert (told, MAYBE in said) == (Verdict.UNKNOWN, True), said
         assert 'Traceback' not in said
