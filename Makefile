@@ -16,7 +16,7 @@ help:
 	@echo 'make setup   what both of them do first: fill $(VENV)'
 	@echo 'make lint    run only the checks of style and layers'
 	@echo 'make format  let ruff rewrite the sources'
-	@echo 'make faults  kill processes, then compare all (N=$(N), SEED=, ARGS=)'
+	@echo 'make faults  let things fail, then compare all (N=$(N), SEED=, ARGS=)'
 	@echo 'make bench   run the benchmarks'
 	@echo 'make clean   remove the environments and every cache in the tree'
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from . import book, checker, client, picture, watcher
 from .brokers import BROKERS, Brokers
 from .checker import Evidence, Finding, Kind
-from .fleet import Fleet, Impatient, Node
+from .fleet import Fleet, Impatient, Node, serves, until
 from .pusher import Worker
 from .schedule import Action, Deed, Fault, Mix, Scene, schedule
 from .stock import Stock
@@ -191,11 +191,21 @@ class Campaign:
                 worker.act(_push(number, repo, primary))
 
     def settle(self) -> None:
-        """Wait until every node has what the ledger has."""
+        """Wait until every node has what the ledger has, and shows it."""
         now = book.read(self.fleet.source)
         for repo in sorted(now.repos()):
             try:
                 self.fleet.reached(repo, now.last(repo))
+            except Impatient as problem:
+                self._find(Kind.LOST, str(problem))
+        for node in self.fleet.mirrors:
+            try:
+                until(
+                    lambda n=node: (
+                        f'{n.name} shows {watcher.positions(n)} only'
+                    ),  # type: ignore[misc]
+                    lambda n=node: _shows(n, now),  # type: ignore[misc]
+                )
             except Impatient as problem:
                 self._find(Kind.LOST, str(problem))
 
@@ -292,6 +302,15 @@ class Campaign:
 
     def _find(self, kind: Kind, words: str) -> None:
         self.report.findings.append(Finding(kind, words))
+
+
+def _shows(node: Node, now: book.Book) -> bool:
+    """Tell whether a mirror serves, and shows all that is in the ledger."""
+    shown = watcher.positions(node)
+    return serves(node) and all(
+        shown.get(int(page.stream.rpartition('-')[2]), 0) > page.offset
+        for page in now.pages
+    )
 
 
 def _push(

@@ -239,12 +239,7 @@ class Worker:
             return
         local = action.deed is Deed.ARRANGE
         if action.fault in LASTING:
-            pid = 0
-            if action.fault is Fault.STOP_SESSION:
-                pid = process.pid if local else self._session(session, process)
-                began = time.monotonic()
-            _wait(process, began + action.after * self.tempo.client)
-            self._count(action.fault, blows.strike(self.fleet, action, pid))
+            self._strike_for_long(action, session, process)
             return
         if action.fault is Fault.CLIENT or local:
             _wait(process, began + action.after * self.tempo.client)
@@ -266,6 +261,17 @@ class Worker:
                 if name.startswith(f'{node.name}.'):
                     met += self._kill(name, pid)
         self._count(action.fault, met)
+
+    def _strike_for_long(
+        self, action: Action, session: str, process: subprocess.Popen[str]
+    ) -> None:
+        pid = 0
+        if action.fault is Fault.STOP_SESSION:
+            local = action.deed is Deed.ARRANGE
+            pid = process.pid if local else self._session(session, process)
+        now = time.monotonic()
+        _wait(process, now + action.after * self.tempo.client)
+        self._count(action.fault, blows.strike(self.fleet, action, pid))
 
     def _session(self, session: str, process: subprocess.Popen[str]) -> int:
         """Return the process id of the session once it has begun, or 0."""

@@ -12,7 +12,19 @@ from .checker import Evidence, Kind, check, pushlog
 from .client import Verdict, added, verdict
 from .picture import Changeset, Picture
 from .pusher import Attempt, Wish
-from .schedule import Action, Deed, Fault, Scene, schedule
+from .schedule import (
+    BROKERS,
+    LASTING,
+    NETWORK,
+    RELAYS,
+    Action,
+    Deed,
+    Fault,
+    Mix,
+    Scene,
+    schedule,
+)
+from .trouble import AFTERMATH, Troubles, Window
 from .watcher import Glance, backward, early
 
 NODES = [f'{n:040x}' for n in (1, 2, 3)]
@@ -196,6 +208,31 @@ def test_what_was_planted_is_found(name: str) -> None:
     assert kind in {finding.kind for finding in check(change(sound()))}
 
 
+def test_who_was_disturbed_may_be_refused() -> None:
+    refused = with_attempt(
+        sound(), 0, verdict=Verdict.REFUSED, said='abort: no', disturbed=True
+    )
+    told = {one.kind for one in check(refused)}
+    # It has an entry all the same.
+    assert told == {Kind.DOUBLED}
+    unknown = with_attempt(sound(), 0, verdict=Verdict.UNKNOWN, disturbed=True)
+    assert check(unknown) == []
+    raving = with_attempt(sound(), 0, said='Traceback (most', disturbed=True)
+    assert {one.kind for one in check(raving)} == {Kind.OTHER}
+
+
+def test_trouble_is_from_when_it_begins_until_after_its_end() -> None:
+    troubles = Troubles([Window(10.0, 20.0)])
+    assert not troubles.met(1.0, 9.0)
+    assert troubles.met(1.0, 11.0)
+    assert troubles.met(12.0, 13.0)
+    assert troubles.met(20.0 + AFTERMATH / 2, 99.0)
+    assert not troubles.met(21.0 + AFTERMATH, 99.0)
+    with troubles.window():
+        pass
+    assert troubles.met(0.0, 1e18)
+
+
 def glance(shown: int, position: int, **more: object) -> Glance:
     seen = Glance(
         moment=0.0,
@@ -253,15 +290,21 @@ def test_added_counts_what_the_server_says() -> None:
 
 
 def test_schedule_follows_from_the_seed() -> None:
-    scene = Scene(['p1'], ['m1', 'm2'], ['a', 'c'], frozenset('c'))
-
-    def first(seed: str, worker: str) -> list[Action]:
+    def first(seed: str, worker: str, mix: Mix = Mix.KILLS) -> list[Action]:
+        scene = Scene(['p1'], ['m1', 'm2'], ['a', 'c'], frozenset('c'), mix, 3)
         actions = schedule(seed, worker, scene)
-        return [next(actions) for _n in range(300)]
+        return [next(actions) for _n in range(600)]
 
     assert first('1', 'w1') == first('1', 'w1')
     assert first('1', 'w1') != first('1', 'w2')
     assert first('1', 'w1') != first('2', 'w1')
-    struck = {one.fault for one in first('1', 'w1')}
+    struck = {one.fault for one in first('1', 'w1', Mix.KAFKA)}
     assert struck == set(Fault) - {Fault.PAUSE}
+    stops = LASTING - NETWORK - BROKERS - RELAYS - {Fault.OUTAGE}
+    for mix, lasting in ((Mix.KILLS, frozenset[Fault]()), (Mix.STOPS, stops)):
+        struck = {one.fault for one in first('1', 'w1', mix)}
+        assert struck & LASTING == lasting
+        assert not struck & (RELAYS | NETWORK | BROKERS)
+    for one in first('1', 'w1', Mix.KAFKA):
+        assert (one.lasting > 0) == (one.fault in LASTING)
     assert {one.deed for one in first('1', 'w1')} == set(Deed)

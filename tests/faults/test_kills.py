@@ -1,4 +1,4 @@
-"""Processes are killed while clients push; then every node is compared."""
+"""Things go wrong while clients push; then every node is compared."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from testlib import kafka
+
 from . import campaign
 from .campaign import Plan, Report
 from .checker import Finding, Kind
+from .schedule import BROKERS, LASTING, NETWORK, Fault, Mix
 
 THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
 KILLS = 120 if THOROUGH else 40
+STOPS = 120 if THOROUGH else 20
+CUTS = 80 if THOROUGH else 16
 PUSHES = 200 if THOROUGH else 30
 # Two primaries can meet all that one can, and more.
 PRIMARIES = (1, 2) if THOROUGH else (2,)
@@ -26,12 +31,38 @@ def _words(report: Report) -> str:
 
 @pytest.mark.parametrize('primaries', PRIMARIES)
 def test_kills_lose_nothing(tmp_path: Path, primaries: int) -> None:
-    plan = Plan(tmp_path / 'fleet', SEED, KILLS, primaries)
+    plan = Plan(tmp_path / 'fleet', SEED, KILLS, primaries, mix=Mix.KILLS)
     report = campaign.run(plan)
     assert not report.findings, _words(report)
-    assert sum(report.kills.values()) >= KILLS
-    assert len(report.kills) > 2
+    assert report.faults.total() >= KILLS
+    assert len(report.faults) > 2
+    assert not LASTING & set(report.faults)
     assert report.glances > report.entries
+
+
+def test_stops_lose_nothing(tmp_path: Path) -> None:
+    plan = Plan(tmp_path / 'fleet', SEED, STOPS, 2, workers=3)
+    report = campaign.run(plan)
+    assert not report.findings, _words(report)
+    assert report.faults.total() >= STOPS
+    assert LASTING & set(report.faults)
+
+
+def test_faults_of_kafka_lose_nothing(tmp_path: Path) -> None:
+    try:
+        kafka.jars()
+    except kafka.Missing as reason:
+        pytest.skip(str(reason))
+    plan = Plan(tmp_path / 'fleet', SEED, CUTS, 2, workers=4, ledger='kafka')
+    report = campaign.run(plan)
+    assert not report.findings, _words(report)
+    assert report.faults.total() >= CUTS
+    assert report.told.total() > len(report.faults)
+    if THOROUGH:
+        struck = {fault for fault, count in report.faults.items() if count}
+        assert struck & BROKERS
+        assert struck & NETWORK
+        assert struck & {Fault.STOP_DAEMON, Fault.STOP_SESSION}
 
 
 def test_two_primaries_never_diverge(tmp_path: Path) -> None:

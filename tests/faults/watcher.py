@@ -78,7 +78,7 @@ class Watcher:
 
 def glance(mirrors: Sequence[Node], repos: Sequence[str]) -> Glance:
     """Look once."""
-    shown = {node.name: _shown(node) for node in mirrors}
+    shown = {node.name: positions(node) for node in mirrors}
     serving = frozenset(node.name for node in mirrors if serves(node))
     aside = frozenset(
         (node.name, repo)
@@ -106,7 +106,8 @@ def _open(
     )
 
 
-def _shown(node: Node) -> dict[int, int]:
+def positions(node: Node) -> dict[int, int]:
+    """Return up to where a mirror may show each partition."""
     try:
         body = json.loads(node.shown.read_bytes())
     except FileNotFoundError:
