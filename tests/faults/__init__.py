@@ -4,4 +4,8 @@
 from a seed what happens, ``pusher`` does it with stock clients, ``watcher``
 looks at the mirrors meanwhile, ``book`` reads the ledger on its own, and
 ``checker`` compares everything afterwards.  ``run.py`` is the long run.
+
+With the ledger in Kafka, ``brokers`` runs it and the network to it,
+``relayed`` a node's relay, and ``topic`` is how ``book`` reads it.  What lasts
+for a while is done by ``blows`` and noted in ``trouble``.
 """

@@ -154,8 +154,13 @@ class Campaign:
     def _all(self, job: Callable[[Worker], object]) -> None:
         """Have all workers do a job at the same time."""
         with concurrent.futures.ThreadPoolExecutor(len(self.workers)) as pool:
-            for one in [pool.submit(job, worker) for worker in self.workers]:
-                one.result()
+            jobs = [pool.submit(job, worker) for worker in self.workers]
+            try:
+                for one in jobs:
+                    one.result()
+            except BaseException:
+                self._broken.set()
+                raise
 
     def _work(self, worker: Worker, upto: int) -> None:
         try:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from importlib import import_module
@@ -57,6 +58,8 @@ def main(argv: list[str]) -> int:
         parser.error('--mix kafka goes with --ledger kafka')
     if options.simulate:
         return simulate(options)
+    # Processes that were started must not be left behind.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(number))
     campaign = import_module('faults.campaign')
     plan = planned(campaign, options)
     try:
