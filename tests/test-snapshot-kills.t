@@ -76,10 +76,42 @@ In the middle of the tail, it goes on with that
   $ on m1 hg -R m1/repos/demo replicate::digest -T '{seq}\n'
   5
 
-A copy that was set aside to be made anew
+A copy that is being made anew: until it changes places with the old one,
+nothing has changed; and then all has
 
-  $ killed on m1 hg replicate::rebuild demo --config devel.fleet-failpoint=bootstrap.before-rename
+  $ for place in bootstrap.before-rename rebuild.made rebuild.before-exchange \
+  >     rebuild.exchanged; do
+  >   killed on m1 hg replicate::rebuild demo --config devel.fleet-failpoint=$place
+  >   on m1 hg -R m1/repos/demo replicate::digest -T '{seq}\n'
+  >   on m1 hg -R m1/repos/demo verify -q
+  >   ls m1/state/quarantine m1/state/broken 2>&1 | grep demo || true
+  > done
   killed
+  5
+  killed
+  5
+  killed
+  5
+  killed
+  5
+  $ on m1 hg replicate::rebuild demo
+  demo: started from a snapshot of entry 4
+  demo: rebuilt, at entry 5
+  $ ls m1/state/rebuild m1/state/broken
+  m1/state/broken:
+  demo.* (glob)
+  
+  m1/state/rebuild:
+
+One that was set aside because of a gap in the ledger goes on by itself
+
+  $ "$PYTHON" - <<EOF
+  > import sys; sys.path.insert(0, '$TESTDIR')
+  > from pathlib import Path
+  > from testlib.hgrepo import make_node
+  > from hgext3rd.replicate.lifecycle import set_aside
+  > set_aside(make_node(Path('$TESTTMP'), 'm1', 'mirror').hosted('demo'))
+  > EOF
   $ cat m1/state/quarantine/demo.json
   {*"reason": "demo is being rebuilt from the ledger"*} (glob)
   $ touch log

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
@@ -55,3 +57,34 @@ def remove(path: str) -> None:
     """Remove ``path``; harmless when there is no such file."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+_HERE = -100  # AT_FDCWD
+_EXCHANGE = 2  # RENAME_EXCHANGE
+
+
+def exchange(one: str, other: str) -> None:
+    """Let two existing folders change places, at once where that is possible.
+
+    Elsewhere there is a moment in which ``one`` is missing, and ``other`` is
+    then beside it, with the suffix ``.swap``.
+    """
+    if _exchanged(one, other):
+        return
+    between = f'{other}.swap'
+    os.rename(one, between)
+    os.rename(other, one)
+    os.rename(between, other)
+
+
+def _exchanged(one: str, other: str) -> bool:
+    call = getattr(ctypes.CDLL(None, use_errno=True), 'renameat2', None)
+    if call is None:
+        return False
+    paths = os.fsencode(one), os.fsencode(other)
+    if not call(_HERE, paths[0], _HERE, paths[1], _EXCHANGE):
+        return True
+    problem = ctypes.get_errno()
+    if problem in (errno.EINVAL, errno.ENOSYS):
+        return False
+    raise OSError(problem, os.strerror(problem), one, None, other)

@@ -50,6 +50,8 @@ def begin(hosted: Hosted, applied: Applied) -> Applied:
     Returns how far it has come then; ``applied`` when it has not moved.
     Raises error.LockHeld when another process is at it.
     """
+    if not hosted.node.uses_snapshots:
+        return applied
     index = shelf.current(hosted)
     worth = [
         one

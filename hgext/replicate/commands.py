@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from mercurial import cmdutil, registrar
 from mercurial.i18n import _
 
-from ..fleet import edge, files
+from ..fleet import edge
 from ..fleet.core.entry import Entry, Kind
 from ..fleet.core.errors import NameRefused, SettingError
 from ..fleet.core.ledger import RepoState
@@ -145,19 +144,25 @@ def catchup_command(ui: Any, *names: bytes, **opts: Any) -> None:
 def rebuild_command(ui: Any, name: bytes, **opts: Any) -> None:
     """make this node's copy of a repository anew from the ledger
 
-    For a copy that is damaged, or was changed behind the ledger's back. What
-    is not in the ledger is lost. Meanwhile this node does not serve the
-    repository; others do. Interrupted, it goes on by itself.
+    For a copy that is damaged, or was changed behind the ledger's back; the
+    daemon does this by itself for one that is quarantined. The new copy is
+    made beside the old one, verified, and changes places with it. The old one
+    is kept in ``broken`` in ``fleet.state``, with the last five that were
+    replaced. What is not in the ledger is only there.
+
+    Interrupted, or where an entry cannot be applied, nothing has changed.
     """
-    from .lifecycle import set_aside
+    from .rebuild import rebuild
 
     with edge.refusing():
         hosted = Node.of(ui).hosted(edge.text(name))
-        if os.path.isdir(os.path.join(hosted.path, '.hg')):
-            set_aside(hosted)
-        state = catch_up_patiently(hosted).state
-        files.remove(hosted.quarantine)
-        ui.status(edge.local(f'{hosted.name}: rebuilt, at entry {state.seq}\n'))
+        refused = hosted.refused()
+        reason = refused.reason if refused else 'hg replicate::rebuild'
+        done = rebuild(hosted, reason)
+        if done.kept:
+            ui.note(edge.local(f'the old copy is {done.kept}\n'))
+        seq = done.applied.state.seq
+        ui.status(edge.local(f'{hosted.name}: rebuilt, at entry {seq}\n'))
 
 
 def _fencing(ui: Any, name: bytes, action: str, force: bool) -> None:

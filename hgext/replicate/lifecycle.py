@@ -128,7 +128,7 @@ def delete(
     else:
         files.replace(hosted.tombstone, records.encode(after))
     shutil.rmtree(grave, ignore_errors=True)
-    _remove_empty(hosted.path, hosted.node.settings.root)
+    remove_empty(hosted.path, hosted.node.settings.root)
     return after
 
 
@@ -150,7 +150,7 @@ def set_aside(hosted: Hosted) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
-def _remove_empty(path: str, root: str) -> None:
+def remove_empty(path: str, root: str) -> None:
     """Remove ``path`` and the folders above it, below ``root``, if empty."""
     while path != root:
         try:

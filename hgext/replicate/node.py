@@ -11,8 +11,10 @@ needed, and knows where everything of a repository is on this machine:
     the same for a repository that was deleted
 ``<state>/quarantine/<name>.json``
     why this node cannot follow the ledger for it
-``<state>/new``, ``<state>/old``
-    repositories being made and being removed
+``<state>/new``, ``<state>/old``, ``<state>/rebuild``
+    repositories being made, being removed, and being made anew
+``<state>/broken/<name>.<time>``
+    copies that were replaced, to be looked at (``rebuild.py``)
 ``<state>/ledger.sock``
     where the relay listens, if one runs (``relay.py``)
 ``<state>/snapshot.lock``
@@ -23,18 +25,20 @@ In names below ``<state>`` each ``/`` is written ``%2F``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..fleet import adapters, files, settings
 from ..fleet.core import applied as records
-from ..fleet.core import names
+from ..fleet.core import mending, names
 from ..fleet.core.applied import Applied
 from ..fleet.core.entry import FENCE_KEY
+from ..fleet.core.errors import NameRefused
 from ..fleet.core.ledger import RepoState
+from ..fleet.core.mending import Cause, Quarantine
 
 if TYPE_CHECKING:
     from ..fleet.ports import Blobs, Clock, Ledger
@@ -51,6 +55,8 @@ class Node:
         self.settings = its
         # A daemon sets it, for a connection that does not end with a relay.
         self.is_daemon = False
+        # Whether repositories that are not there may start from snapshots.
+        self.uses_snapshots = True
 
     @classmethod
     def of(cls, ui: Any) -> Node:
@@ -104,6 +110,18 @@ class Node:
     def hosted(self, name: str) -> Hosted:
         """Return the repository of that name; NameRefused if it is none."""
         return Hosted(self, names.repository(name))
+
+    def quarantined(self) -> list[str]:
+        """Return the names of the repositories that are not served."""
+        folder = self.state('quarantine')
+        listed = os.listdir(folder) if os.path.isdir(folder) else []
+        found = []
+        for name in sorted(listed):
+            if name.endswith('.json'):
+                repo = name.removesuffix('.json').replace('%2F', '/')
+                with contextlib.suppress(NameRefused):
+                    found.append(names.repository(repo))
+        return found
 
     def state(self, *parts: str) -> str:
         """Return a path below the node's state folder."""
@@ -167,15 +185,15 @@ class Hosted:
                 found += [state.st_ino, state.st_ctime_ns]
         return tuple(found) if found[0] else ()
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, reason: str, cause: Cause = Cause.STUCK) -> None:
         """Have this node not serve it until :attr:`quarantine` is removed."""
-        body = {
-            'repo': self.name,
-            'reason': reason,
-            'partition': self.partition,
-            'since': int(self.node.clock.wall()),
-        }
-        files.replace(self.quarantine, json.dumps(body).encode() + b'\n')
+        since = int(self.node.clock.wall())
+        said = Quarantine(self.name, reason, self.partition, since, cause)
+        files.replace(self.quarantine, mending.encode(said))
+
+    def refused(self) -> Quarantine | None:
+        """Return why this node does not serve it, if it does not."""
+        return mending.decode(files.read(self.quarantine), self.name)
 
     @property
     def unfinished(self) -> bool:

@@ -11,9 +11,11 @@ quarantined.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import queue
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -25,12 +27,14 @@ from ..fleet import adapters, daemon, edge, files
 from ..fleet.core.barrier import STREAM
 from ..fleet.core.entry import FENCE_KEY, Record
 from ..fleet.core.errors import (
+    EntryUnreadable,
     FleetError,
     LedgerUnavailable,
     NameRefused,
     OutOfReach,
     Quarantined,
 )
+from ..fleet.core.mending import Cause
 from ..fleet.core.snapshot import owner
 from ..fleet.webgate import Gate
 from . import shelf
@@ -67,6 +71,8 @@ class Follower:
         # The (partition, position) from which on a repository is put off.
         self._put_off_from: dict[str, tuple[int, int]] = {}
         self._open: OrderedDict[str, tuple[Identity, Any]] = OrderedDict()
+        # Found by others, and written down by this thread alone.
+        self._damaged: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._recall()
 
     def _load(self) -> dict[int, int]:
@@ -78,13 +84,33 @@ class Follower:
         }
 
     def _recall(self) -> None:
-        """Take over the quarantines of an earlier life."""
-        folder = self.node.state('quarantine')
-        names = os.listdir(folder) if os.path.isdir(folder) else []
-        for name in names:
-            if name.endswith('.json'):
-                repo = name.removesuffix('.json').replace('%2F', '/')
+        """Take over quarantines: of an earlier life, and those handed over."""
+        for repo in self.node.quarantined():
+            known = self.waiting.get(repo)
+            if known is None or self._is_rebuilt(repo):
                 self.waiting[repo] = Retry(0.0, _FIRST_PAUSE)
+
+    def _is_rebuilt(self, repo: str) -> bool:
+        refused = self.node.hosted(repo).refused()
+        return refused is not None and refused.cause is Cause.REBUILT
+
+    def damaged(self, repo: str, reason: str) -> None:
+        """Have a repository quarantined until it is made anew.
+
+        May be called by any thread; takes effect with the next step.
+        """
+        self._damaged.put((repo, reason))
+
+    def _put_aside(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                repo, reason = self._damaged.get_nowait()
+                hosted = self.node.hosted(repo)
+                self._open.pop(repo, None)
+                self._put_off_from.pop(repo, None)
+                self.waiting.setdefault(repo, Retry(0.0, _FIRST_PAUSE))
+                if self._write(hosted, reason, Cause.DAMAGED):
+                    self.node.ui.warn(edge.local(f'quarantined: {reason}\n'))
 
     def streams(self) -> dict[str, int]:
         """Return the position to read each stream from."""
@@ -103,6 +129,8 @@ class Follower:
 
         What was new before a step failed is told of by the next one.
         """
+        self._put_aside()
+        self._recall()
         self._news = self._retry() or self._news
         for partition in self.positions:
             before = self.positions[partition]
@@ -185,6 +213,11 @@ class Follower:
             )
             self.waiting.pop(key, None)
             return
+        refused = hosted.refused()
+        if refused is not None and refused.cause is Cause.DAMAGED:
+            # Only a new copy ends that.
+            self._later(key)
+            return
         try:
             there = end is not None and hosted.applied().state.position >= end
             if not there or hosted.unfinished:
@@ -226,26 +259,31 @@ class Follower:
         self._put_off_from.setdefault(hosted.name, since)
         if self.node.shows:
             reason = f'{hosted.name} is locked by {problem.locker!r}'
-            self._write(hosted, reason)
+            self._write(hosted, reason, Cause.WAITING)
 
     def _quarantine(self, hosted: Hosted, problem: FleetError) -> None:
         self._open.pop(hosted.name, None)
-        known = self.waiting.get(hosted.name)
-        pause = min(known.pause * 2, _LONGEST_PAUSE) if known else _FIRST_PAUSE
-        self.waiting[hosted.name] = Retry(self.node.clock.boot() + pause, pause)
+        self._later(hosted.name)
         self._put_off_from.pop(hosted.name, None)
         reason = str(problem)
         if not reason.startswith((f'{hosted.name}:', f'{hosted.name},')):
             reason = f'{hosted.name}: {reason}'
-        if self._write(hosted, reason):
+        of_copy = isinstance(problem, Quarantined | EntryUnreadable)
+        cause = Cause.STUCK if of_copy else Cause.WAITING
+        if self._write(hosted, reason, cause):
             self.node.ui.warn(edge.local(f'quarantined: {reason}\n'))
 
-    def _write(self, hosted: Hosted, reason: str) -> bool:
+    def _later(self, name: str) -> None:
+        known = self.waiting.get(name)
+        pause = min(known.pause * 2, _LONGEST_PAUSE) if known else _FIRST_PAUSE
+        self.waiting[name] = Retry(self.node.clock.boot() + pause, pause)
+
+    def _write(self, hosted: Hosted, reason: str, cause: Cause) -> bool:
         """Note the reason; tell whether it is a new one."""
-        before = files.read(hosted.quarantine)
-        if before and json.loads(before).get('reason') == reason:
+        before = hosted.refused()
+        if before and (before.reason, before.cause) == (reason, cause):
             return False
-        hosted.refuse(reason)
+        hosted.refuse(reason, cause)
         return True
 
 
