@@ -22,16 +22,22 @@ their names and defaults are.  An extension of the fleet calls
     lease = 5                      # seconds
     wait = none                    # or visible: a push returns when it is
                                    # readable on every live mirror
+    check-share = 5%               # of one core, for all of these:
+    check-interval = 1 hour        # compare each repository with the ledger
+    verify-interval = 7 days       # look at all of its content
+    snapshot-interval = 1 day      # or never, as for the other two
 """
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .core import names
 from .core.errors import SettingError
+from .core.walk import Pace
 
 # section, item, default
 ITEMS: tuple[tuple[bytes, bytes, Any], ...] = (
@@ -50,7 +56,18 @@ ITEMS: tuple[tuple[bytes, bytes, Any], ...] = (
     (b'replicate', b'inline-limit', b'64 KB'),
     (b'replicate', b'lease', b'5'),
     (b'replicate', b'wait', b'none'),
+    (b'replicate', b'check-share', b'5%'),
+    (b'replicate', b'check-interval', b'1 hour'),
+    (b'replicate', b'verify-interval', b'7 days'),
+    (b'replicate', b'snapshot-interval', b'1 day'),
 )
+
+_UNITS = {
+    **{'second': 1.0, 'sec': 1.0, 's': 1.0},
+    **{'minute': 60.0, 'min': 60.0, 'm': 60.0},
+    **{'hour': 3600.0, 'h': 3600.0, 'day': 86400.0, 'd': 86400.0},
+}
+_INTERVAL = re.compile(r'([0-9]+(?:\.[0-9]+)?) ?([a-z]+)')
 
 ROLES = ('primary', 'mirror')
 WAITS = ('none', 'visible')
@@ -73,6 +90,7 @@ class Settings:
     inline_limit: int
     lease: float
     wait: str
+    pace: Pace = field(default_factory=Pace)
 
     def partition(self, repo: str) -> int:
         """Return the partition of a repository."""
@@ -120,6 +138,12 @@ def read(ui: Any) -> Settings:
         inline_limit=ui.configbytes(b'replicate', b'inline-limit'),
         lease=_seconds(_text(ui, 'replicate', 'lease')),
         wait=_one_of('replicate.wait', _text(ui, 'replicate', 'wait'), WAITS),
+        pace=Pace(
+            share=_share(_text(ui, 'replicate', 'check-share')),
+            compare=_interval(ui, 'check-interval'),
+            verify=_interval(ui, 'verify-interval'),
+            snapshot=_interval(ui, 'snapshot-interval'),
+        ),
     )
 
 
@@ -149,6 +173,35 @@ def _seconds(value: str) -> float:
     if not 0.2 <= seconds <= 3600:
         raise SettingError(
             f'replicate.lease is {value!r}; use 0.2 to 3600 seconds'
+        )
+    return seconds
+
+
+def _share(value: str) -> float:
+    try:
+        share = float(value.removesuffix('%')) / 100
+    except ValueError:
+        share = 0.0
+    if not value.endswith('%') or not 0.001 <= share <= 1:
+        raise SettingError(
+            f'replicate.check-share is {value!r}; use 0.1% to 100%'
+        )
+    return share
+
+
+def _interval(ui: Any, item: str) -> float:
+    """Return the seconds; infinity for ``never``."""
+    value = _text(ui, 'replicate', item)
+    if value == 'never':
+        return math.inf
+    match = _INTERVAL.fullmatch(value)
+    unit = match[2] if match else ''
+    one = _UNITS.get(unit) or _UNITS.get(unit.removesuffix('s'))
+    seconds = float(match[1]) * one if match and one else 0.0
+    if not 0.1 <= seconds <= 1e9:
+        raise SettingError(
+            f'replicate.{item} is {value!r}',
+            'use such as "30 min", "12 hours" or "7 days", or "never"',
         )
     return seconds
 

@@ -141,6 +141,11 @@ def show(ui: Any, **opts: Any) -> int:
       (null when it does not run); ``restarts`` of all its parts;
       ``quarantined``, a list of the repositories that it cannot follow;
       ``fenced``, whether nothing counts that it does;
+      ``compared`` and ``verified``, since when all its copies have been
+      compared with the ledger, and all their content verified (such as
+      ``2026-01-31T12:00:00Z``; null while one never was); ``reasons``, an
+      object with the reason for each repository that it does not serve;
+      ``kept``, the folders of damaged copies that were replaced;
       ``parts``, a list of objects: ``name``, ``kind`` (``daemon``,
       ``ledger``, ``sshd`` or ``web``), ``state``, ``pid``, ``restarts``,
       ``since`` (seconds since 1970), ``exit`` (the last exit code, minus the
@@ -180,10 +185,15 @@ def examine(ui: Any, **opts: Any) -> int:
     """find what is wrong with a fleet, and tell what helps
 
     Looks at how the ledger is set up, at the parts and nodes, and compares
-    every copy of every repository with the digest in the ledger. With --fix,
-    missing topics of a ledger on Kafka are made, with --copies copies of each
-    record, and copies of repositories that are damaged are made anew from the
-    ledger while their node goes on serving the others.
+    every copy of every repository with the digest in the ledger. Tells of
+    copies that a daemon has found damaged, of entries that the ledger is to
+    delete by its age or size and no snapshot has, and of snapshots that
+    nothing lists. All of the ledger is read.
+
+    With --fix, missing topics of a ledger on Kafka are made, with --copies
+    copies of each record; copies of repositories that are damaged are made
+    anew from the ledger while their node goes on serving the others; and
+    snapshots that nothing lists are removed when they are a day old.
 
     With --json: an object with a list ``findings`` of objects with ``about``,
     ``what``, ``remedy``, and ``fixed``, whether it has been mended.

@@ -1,26 +1,28 @@
 """Looking for what is wrong with a fleet, and mending what can be mended.
 
-Every finding names its remedy.  Three things are looked at, each only when
-the one before is sound: how the ledger is set up, whether all parts run and
-serve, and whether each copy of each repository is what the ledger says.
+Every finding names its remedy.  Looked at is, each only when the one before is
+sound, how the ledger is set up, and then everything else: whether entries that
+it may forget are in snapshots, whether snapshots are left that nothing lists,
+whether all parts run and serve, and whether each copy of each repository is
+what the ledger says.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mercurial import error
 from mercurial import ui as uimod
 
-from ..fleet import adapters
-from ..fleet.core.errors import EntryUnreadable, FleetError
-from ..replicate import digest
+from ..fleet import adapters, files
+from ..fleet.core import retention, walk
+from ..fleet.core.errors import FleetError
+from ..replicate import check
 from ..replicate.node import Hosted, Node
-from ..replicate.opening import open_repository
-from . import founding, gather, plan, repos, status
+from . import founding, gather, plan, repos, status, survey
 from .layout import Layout
 
 
@@ -46,6 +48,11 @@ def examine(layout: Layout, hg: str, copies: int) -> Iterator[Finding]:
     yield from found
     if found:
         return
+    node = Node(uimod.ui(), repos.settings_of(layout, first))
+    try:
+        yield from _stored(node, layout)
+    finally:
+        node.ledger.close()
     facts = gather.gather(layout)
     said = status.document(facts)
     for words in status.complaints(said, repositories=False):
@@ -53,17 +60,71 @@ def examine(layout: Layout, hg: str, copies: int) -> Iterator[Finding]:
     for one in facts.nodes:
         name = one.node.name
         node = Node(uimod.ui(), repos.settings_of(layout, name))
+        book = walk.decode(files.read(node.state(walk.FILE)))
         for repo in facts.repos:
-            hosted = node.hosted(repo.name)
-            words = _reason(hosted, repo.name in one.quarantined)
-            if words:
-                yield Finding(
-                    f'{repo.name} on {name}',
-                    words,
-                    f'HGRCPATH={layout.node(name).hgrc} hg replicate::rebuild '
-                    f'{repo.name}',
-                    _rebuilding(layout, hg, name, repo.name),
-                )
+            yield from _copy(layout, hg, node.hosted(repo.name), book)
+
+
+def _copy(
+    layout: Layout, hg: str, hosted: Hosted, book: walk.Book
+) -> Iterator[Finding]:
+    name, node = hosted.name, hosted.node.settings.node
+    about = f'{name} on {node}'
+    refused = hosted.refused()
+    try:
+        words = refused.reason if refused else check.compare(hosted).found
+    except FleetError as problem:
+        # A push is under way: not a fault.
+        words, refused = '', None
+        yield Finding(about, str(problem), 'try again')
+    if words:
+        failed = book.get(name, walk.Page()).attempts.failed
+        if refused and failed:
+            words += f' (made anew in vain {failed} times)'
+        env = f'HGRCPATH={layout.node(node).hgrc}'
+        yield Finding(
+            about,
+            words.removeprefix(f'{name}: '),
+            f'{env} hg replicate::rebuild {name}',
+            _rebuilding(layout, hg, node, name),
+        )
+        return
+    problem = book.get(name, walk.Page()).problem
+    if problem:
+        yield Finding(
+            about,
+            f'its daemon could not {problem}',
+            f'look at {layout.root}/log/{node}.daemon.log; it tries again',
+        )
+
+
+def _stored(node: Node, layout: Layout) -> Iterator[Finding]:
+    """Yield what is wrong with snapshots, by all of the ledger."""
+    its, now = node.settings, node.clock.wall()
+    # First, so that whatever names one of them later is read.
+    blobs = list(node.blobs.names())
+    known = survey.read(node.ledger, its.partitions)
+    keeping = adapters.keeping_of_ledger(its.ledger)
+    for words in retention.endangered(keeping, known.uncovered, now):
+        yield Finding(
+            'ledger',
+            words,
+            f'hgfleet snapshot --data {layout.root}, or let the ledger keep '
+            'everything',
+        )
+    left = list(survey.orphans(node, blobs, known, now))
+    if left:
+        yield Finding(
+            'blobs',
+            f'{len(left)} snapshots, of runs that were killed, are in no list',
+            'remove them: hgfleet doctor --fix',
+            functools.partial(_remove, node, left),
+        )
+
+
+def _remove(node: Node, blobs: list[str]) -> None:
+    for name in blobs:
+        node.blobs.remove(name)
 
 
 def _ledger(layout: Layout, node: str, copies: int) -> Iterator[Finding]:
@@ -86,36 +147,6 @@ def _ledger(layout: Layout, node: str, copies: int) -> Iterator[Finding]:
             if missing
             else None,
         )
-
-
-def _reason(hosted: Hosted, quarantined: bool) -> str:
-    """Return why a copy is not as it should be, or ''."""
-    if quarantined:
-        return 'this node cannot follow the ledger for it'
-    try:
-        return _difference(hosted)
-    except EntryUnreadable as problem:
-        return str(problem)
-    except (error.RepoError, error.StorageError, OSError) as problem:
-        return f'it cannot be read: {problem}'
-
-
-def _difference(hosted: Hosted) -> str:
-    """Return how a copy differs from its last entry, or ''.
-
-    It is read without its lock, so a change that happens meanwhile means
-    that it has to be read again.
-    """
-    while True:
-        before = hosted.applied().state
-        if not before.exists or not before.digest or hosted.unfinished:
-            return ''
-        actual = digest.of(open_repository(hosted))
-        if hosted.applied().state.seq == before.seq:
-            break
-    if actual == before.digest:
-        return ''
-    return f'it is not what entry {before.seq} made it'
 
 
 def _rebuilding(

@@ -7,12 +7,27 @@ They are gathered by ``gather.py`` and ``repos.py``, and put into words by
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..fleet.core.applied import Applied
 from ..fleet.core.shown import Shown
 from .plan import Node
 from .running import Seen
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What a node has seen of its own copies of repositories.
+
+    ``compared`` and ``verified`` are when all of them were at the latest,
+    None when one never was; ``reasons`` why some are not served, and
+    ``kept`` the paths of copies that were replaced.
+    """
+
+    compared: float | None = None
+    verified: float | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class NodeFacts:
     serving: bool
     quarantined: tuple[str, ...] = ()
     fenced: bool = False
+    checks: Checks = field(default_factory=Checks)
     parts: tuple[Seen, ...] = ()
 
 

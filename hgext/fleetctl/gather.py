@@ -12,15 +12,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mercurial import ui as uimod
+
 from ..fleet import adapters, files
-from ..fleet.core import entry, shown
+from ..fleet.core import entry, shown, walk
 from ..fleet.core.barrier import MIRROR, PRIMARY, Lease, Members
 from ..fleet.core.errors import EntryUnreadable
 from ..fleet.core.shown import Shown
 from ..fleet.ports import Clock, Ledger
-from ..replicate import fence, members
+from ..fleet.webgate import Gate
+from ..replicate import fence, members, rebuild
+from ..replicate import node as replicate
 from . import founding, plan, repos, running, sockets
-from .facts import Facts, NodeFacts
+from .facts import Checks, Facts, NodeFacts
 from .layout import Layout
 from .plan import Node
 from .process import is_alive
@@ -143,7 +147,22 @@ def _node(
         serving=_serves(node),
         quarantined=lease.quarantined if lease else (),
         fenced=node.name in log.fenced,
+        checks=_checks(layout, node.name),
         parts=tuple(one for one in parts if one.node == node.name),
+    )
+
+
+def _checks(layout: Layout, name: str) -> Checks:
+    """Return what a node knows of its copies of repositories."""
+    node = replicate.Node(uimod.ui(), repos.settings_of(layout, name))
+    book = walk.decode(files.read(node.state(walk.FILE)))
+    refused = [node.hosted(one).refused() for one in node.quarantined()]
+    here = list(Gate(node.settings, node.clock).scan())
+    return Checks(
+        compared=walk.oldest(book, walk.Task.COMPARE, here),
+        verified=walk.oldest(book, walk.Task.VERIFY, here),
+        reasons={one.repo: one.reason for one in refused if one},
+        kept=tuple(rebuild.kept(node)),
     )
 
 

@@ -10,7 +10,7 @@ import datetime
 from typing import Any
 
 from .course import State
-from .facts import Facts, NodeFacts, RepoFacts
+from .facts import Checks, Facts, NodeFacts, RepoFacts
 from .plan import DAEMON
 from .running import Seen
 
@@ -45,8 +45,22 @@ def _node(facts: NodeFacts, fleet: Facts) -> dict[str, Any]:
         'restarts': sum(one['restarts'] for one in parts),
         'quarantined': list(facts.quarantined),
         'fenced': facts.fenced,
+        **_checks(facts.checks),
         'parts': parts,
     }
+
+
+def _checks(checks: Checks) -> dict[str, Any]:
+    return {
+        'compared': _when(checks.compared),
+        'verified': _when(checks.verified),
+        'reasons': dict(checks.reasons),
+        'kept': list(checks.kept),
+    }
+
+
+def _when(seconds: float | None) -> str | None:
+    return None if seconds is None else _moment(seconds)
 
 
 def _part(seen: Seen, up: bool) -> dict[str, Any]:
@@ -96,11 +110,17 @@ def complaints(said: dict[str, Any], repositories: bool = True) -> list[str]:
         if node['fenced']:
             found.append(f'{node["name"]} is fenced: it takes no pushes')
         found += [
-            f'{node["name"]} cannot follow {repo}'
-            for repo in node['quarantined']
+            _not_served(node, repo)
+            for repo in sorted({*node['quarantined'], *node['reasons']})
             if repositories
         ]
     return found
+
+
+def _not_served(node: dict[str, Any], repo: str) -> str:
+    reason = node['reasons'].get(repo, '')
+    said = f'{node["name"]} cannot follow {repo}'
+    return f'{said} ({reason.removeprefix(f"{repo}: ")})' if reason else said
 
 
 def tables(said: dict[str, Any]) -> list[str]:

@@ -37,6 +37,15 @@ Repositories are made, configured and removed with
 none of a repository starts from its newest snapshot by itself;
 :hg:`replicate::bootstrap` does so for all of them, and shows how far it is.
 
+The daemon also looks after this node's copies, in processes of their own that
+let everything else go first. It compares each repository with the digest in
+the ledger, and more seldom verifies all of its content, as
+:hg:`replicate::check` does. One that is damaged, or cannot be followed, is
+quarantined: it is not served by this node, while all others are. It is made
+anew beside, as by :hg:`replicate::rebuild`, and served again; where that
+fails, it is tried again after pauses that grow from 5 seconds to an hour. One
+node of the fleet, a mirror rather than a primary, makes snapshots.
+
 ``replicate.partitions`` (default 8)
   the number of streams in the ledger; it must be the same on all nodes and
   must never be changed.
@@ -54,6 +63,24 @@ none of a repository starts from its newest snapshot by itself;
 
 ``replicate.wait`` (``none`` or ``visible``, default ``none``)
   with ``visible``, a push returns only when every live mirror shows it.
+
+``replicate.check-share`` (default 5%)
+  of one core, what comparing, verifying and making snapshots may use over
+  time, from 0.1% to 100%. After each piece of work the daemon rests as long as
+  that takes. Making a damaged copy anew is not held back.
+
+``replicate.check-interval`` (default 1 hour)
+  after what time each copy is compared with the ledger again, such as
+  ``30 min``, ``12 hours`` or ``7 days``; ``never`` for not at all.
+
+``replicate.verify-interval`` (default 7 days)
+  after what time all content of each copy is verified again; or ``never``.
+
+``replicate.snapshot-interval`` (default 1 day)
+  after what time a repository that has changed gets another snapshot; at
+  once after 1,000 entries. Its first is made after 50 entries, or when it has
+  not changed for that time. After seven times that time, one that has not
+  changed is listed again. With ``never`` on every node, only when told to.
 """
 
 from __future__ import annotations
@@ -64,14 +91,18 @@ from typing import Any
 from mercurial import exchange, extensions, repair, repoview
 
 from ..fleet import edge, failpoint, meta, settings
-from . import commands, produce, snapcommands
+from . import checkcommands, commands, produce, snapcommands
 from .node import Node
 
 testedwith = meta.TESTEDWITH
 minimumhgversion = meta.MINIMUM_HG
 buglink = meta.BUGLINK
 
-cmdtable = {**commands.cmdtable, **snapcommands.cmdtable}
+cmdtable = {
+    **checkcommands.cmdtable,
+    **commands.cmdtable,
+    **snapcommands.cmdtable,
+}
 
 
 def uisetup(ui: Any) -> None:

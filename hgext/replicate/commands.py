@@ -7,11 +7,12 @@ from typing import Any
 from mercurial import cmdutil, registrar
 from mercurial.i18n import _
 
-from ..fleet import edge
+from ..fleet import edge, idle
 from ..fleet.core.entry import Entry, Kind
 from ..fleet.core.errors import NameRefused, SettingError
 from ..fleet.core.ledger import RepoState
 from . import digest
+from .checkcommands import IDLE
 from .follow import catch_up_patiently
 from .node import Hosted, Node
 from .produce import who
@@ -136,7 +137,7 @@ def catchup_command(ui: Any, *names: bytes, **opts: Any) -> None:
 
 @command(
     b'replicate::rebuild',
-    [],
+    [IDLE],
     _(b'NAME'),
     helpcategory=command.CATEGORY_MAINTENANCE,
     norepo=True,
@@ -155,6 +156,8 @@ def rebuild_command(ui: Any, name: bytes, **opts: Any) -> None:
     from .rebuild import rebuild
 
     with edge.refusing():
+        if opts['idle']:
+            idle.become()
         hosted = Node.of(ui).hosted(edge.text(name))
         refused = hosted.refused()
         reason = refused.reason if refused else 'hg replicate::rebuild'

@@ -23,7 +23,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from ..fleet import files
-from ..fleet.core import barrier, shown
+from ..fleet.core import barrier, shown, walk
 from ..fleet.core.barrier import (
     MIRROR,
     PRIMARY,
@@ -132,6 +132,13 @@ class Membership:
         """Return the seconds until something is due without any news."""
         now = self._clock.boot()
         return max(0.0, min(self._renew_at - now, self._lease.ttl / 2))
+
+    def makes_snapshots(self) -> bool:
+        """Tell whether this node is the one that does, for the fleet."""
+        with self._guard:
+            heard = self._watch.heard(self._members, self._clock.boot())
+            found = walk.snapshooter(self._members, heard)
+            return found == self._lease.node
 
     @property
     def position(self) -> int:

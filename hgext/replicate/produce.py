@@ -29,9 +29,11 @@ from ..fleet.core.errors import (
     Inexpressible,
     LedgerError,
     NameRefused,
+    Quarantined,
     Superseded,
 )
 from ..fleet.core.ledger import RepoState
+from ..fleet.core.mending import Cause
 from . import digest, payload
 from .follow import catch_up
 from .node import Hosted
@@ -94,6 +96,13 @@ def begin(repo: Any, hosted: Hosted, desc: bytes) -> None:
     if repo.svfs.exists(b'journal'):
         repo.ui.warn(b'rolling back what a killed process left behind\n')
         repo.recover()
+    refused = hosted.refused()
+    if refused is not None and refused.cause is Cause.DAMAGED:
+        raise Quarantined(
+            f'{hosted.name} cannot be changed on {hosted.node.settings.node}: '
+            f'{refused.reason}',
+            'it is being made anew; try again',
+        )
     applied = catch_up(hosted, repo)
     if hosted.identity() != repo._fleet_identity:
         # What this process has opened has another hgrc, or is gone.

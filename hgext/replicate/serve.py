@@ -1,7 +1,8 @@
 """The daemon of a node: follows the ledger for all of its repositories.
 
 One thread applies entries, in the order of each partition; another keeps
-the lease (``membership.py``).  A repository that cannot be followed is
+the lease (``membership.py``); a third looks after the copies (``walker.py``).
+A repository that cannot be followed is
 quarantined: the reason goes into a file that the web tier and
 ``hgfleet status`` read, everything else goes on, and following it is tried
 again with growing pauses, so that what was only a full disk or a missing
@@ -37,7 +38,7 @@ from ..fleet.core.errors import (
 from ..fleet.core.mending import Cause
 from ..fleet.core.snapshot import owner
 from ..fleet.webgate import Gate
-from . import shelf
+from . import shelf, walker
 from .follow import catch_up
 from .membership import Membership
 from .node import Hosted, Identity, Node, stream
@@ -342,9 +343,15 @@ def serve(node: Node) -> None:
         ledger().wait({STREAM: membership.position}, membership.until_next())
 
     keeper = daemon.Beside(lambda: daemon.run(attend, stop, complain))
+    walking = daemon.Beside(
+        lambda: walker.go(
+            node, follower.damaged, membership.makes_snapshots, stop
+        )
+    )
     node.ui.status(edge.local(f'{its.node}: following {its.ledger}\n'))
     node.ui.flush()
     daemon.run(follow_on, stop, complain)
     keeper.join(2.0)
+    walking.join(2.0)
     node.ledger.close()
     held.close()

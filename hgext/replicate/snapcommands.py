@@ -9,12 +9,13 @@ from typing import Any
 from mercurial import cmdutil, error, registrar
 from mercurial.i18n import _
 
-from ..fleet import daemon, edge
+from ..fleet import daemon, edge, idle
 from ..fleet.core.errors import FleetError, NameRefused
 from ..fleet.core.names import repository
 from ..fleet.core.snapshot import owner
 from ..fleet.webgate import Gate
 from . import shelf
+from .checkcommands import IDLE
 from .follow import catch_up_patiently
 from .node import Node, stream
 
@@ -24,8 +25,12 @@ command = registrar.command(cmdtable)
 
 @command(
     b'replicate::snapshot',
-    cmdutil.formatteropts,
-    _(b'[NAME]...'),
+    [
+        (b'', b'due', None, _(b'only where the last one is old')),
+        IDLE,
+        *cmdutil.formatteropts,
+    ],
+    _(b'[--due] [NAME]...'),
     helpcategory=command.CATEGORY_MAINTENANCE,
     norepo=True,
 )
@@ -34,14 +39,19 @@ def snapshot_command(ui: Any, *names: bytes, **opts: Any) -> int:
 
     Without NAME, of all repositories. Each is first brought up to date. The
     last two snapshots are kept, and older ones removed. What has not changed
-    since its last snapshot costs no more than a record in the ledger.
+    since its last snapshot costs no more than a record in the ledger. With
+    --due, one is made only where ``replicate.snapshot-interval`` wants it, as
+    one node of the fleet does by itself.
 
     Returns 0, and 1 when a repository could not be done; the others were.
     """
-    from .snapshot import take
+    from .snapshot import take, take_if_due
 
     failed = 0
     with edge.refusing():
+        if opts.pop('idle'):
+            idle.become()
+        make = take_if_due if opts.pop('due') else take
         node = Node.of(ui)
         held = daemon.alone(node.state('snapshot.lock'), 'a snapshot')
         chosen = [edge.text(one) for one in names] or sorted(_known(node))
@@ -53,7 +63,7 @@ def snapshot_command(ui: Any, *names: bytes, **opts: Any) -> int:
             for name in chosen:
                 progress.increment(item=edge.local(name))
                 try:
-                    taken = take(node.hosted(name))
+                    taken = make(node.hosted(name))
                 except (FleetError, error.LockHeld) as problem:
                     failed = 1
                     _complain(ui, name, problem)
@@ -73,6 +83,8 @@ def _show(fm: Any, taken: Any) -> None:
         position=made.state.position,
         fresh=taken.fresh,
         removed=taken.removed,
+        listed=taken.listed,
+        time=made.time / 1000,
     )
     fm.condwrite(taken.fresh, b'size', b', %d bytes', made.size)
     fm.plain(b'\n' if taken.fresh else b', as before\n')

@@ -113,6 +113,18 @@ def is_snapshot(file: BinaryIO, ui: Any) -> bool:
     return False
 
 
+def made_at(file: BinaryIO, ui: Any) -> float | None:
+    """Return when a snapshot was made (since 1970); None if it is none.
+
+    Raises what decoding damaged bytes may raise.
+    """
+    for part in bundle2.getunbundler(ui, file).iterparts():
+        if part.type != _WHAT:
+            return None
+        return snapshots.described_time(part.read()) / 1000
+    return None
+
+
 def _unpack_file(repo: Any, name: str, data: bytes) -> None:
     if name not in FILES:
         raise EntryUnreadable(f'the snapshot has a file {name[:80]!r}')

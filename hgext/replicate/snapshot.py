@@ -21,6 +21,7 @@ from mercurial.utils import stringutil
 
 from ..fleet import failpoint
 from ..fleet.core import snapshot as snapshots
+from ..fleet.core import walk
 from ..fleet.core.errors import BlobError, Diverged, FleetError, NameRefused
 from ..fleet.core.ledger import RepoState
 from ..fleet.core.snapshot import Snapshot
@@ -40,13 +41,14 @@ class Taken:
     """The newest snapshot of a repository.
 
     ``fresh`` tells whether it was made just now, ``removed`` how many older
-    ones were removed.
+    ones were removed.  ``listed`` tells whether it was listed just now.
     """
 
     name: str
     snapshot: Snapshot
     fresh: bool
     removed: int
+    listed: bool = True
 
 
 def take(hosted: Hosted) -> Taken:
@@ -77,6 +79,26 @@ def take(hosted: Hosted) -> Taken:
     failpoint.hit('snapshot.listed')
     removed += _remove(hosted, after.dropped)
     return Taken(hosted.name, snapshot, fresh, removed)
+
+
+def take_if_due(hosted: Hosted) -> Taken:
+    """Make or list a snapshot only when the last one is old enough.
+
+    Errors as for :func:`take`.
+    """
+    newest = next(iter(shelf.current(hosted).snapshots), None)
+    if newest is not None:
+        node = hosted.node
+        state = hosted.applied().state
+        left = walk.until_snapshot(
+            walk.Visit(newest.time / 1000, newest.seq),
+            walk.Here(state.seq, state.time / 1000),
+            node.settings.pace.snapshot,
+            node.clock.wall(),
+        )
+        if left > 0:
+            return Taken(hosted.name, newest, False, 0, listed=False)
+    return take(hosted)
 
 
 def _is_lost(hosted: Hosted, snapshot: Snapshot) -> bool:

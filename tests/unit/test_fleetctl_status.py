@@ -8,7 +8,7 @@ from typing import Any
 from hgext3rd.fleet.core.applied import Applied
 from hgext3rd.fleet.core.ledger import RepoState
 from hgext3rd.fleetctl import status
-from hgext3rd.fleetctl.facts import Facts, NodeFacts, Push, RepoFacts
+from hgext3rd.fleetctl.facts import Checks, Facts, NodeFacts, Push, RepoFacts
 from hgext3rd.fleetctl.plan import Node
 from hgext3rd.fleetctl.process import Process
 from hgext3rd.fleetctl.running import Seen
@@ -20,6 +20,7 @@ WEB = NodeFacts(
     lease=4.25,
     lag_seconds=1.5,
     serving=True,
+    checks=Checks(86400.5, None, {'demo': 'demo: bad'}, ('/broken/demo.1',)),
     parts=(
         Seen('web1.daemon', 'web1', 'daemon', 'running', Process(7, 1), 1, 9.0),
         Seen('web1.web', 'web1', 'web', 'running', Process(8, 1), 2, 9.0, -9),
@@ -54,6 +55,10 @@ def test_the_keys_that_are_promised() -> None:
         'restarts': 3,
         'quarantined': [],
         'fenced': False,
+        'compared': '1970-01-02T00:00:00Z',
+        'verified': None,
+        'reasons': {'demo': 'demo: bad'},
+        'kept': ['/broken/demo.1'],
         'parts': [
             {
                 **{'name': 'web1.daemon', 'kind': 'daemon', 'pid': 7},

@@ -22,6 +22,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LedgerUnavailable, SettingError
+from ..core.retention import Keeping
 
 if TYPE_CHECKING:
     from ..ports import Blobs, Clock, Directory, Ledger
@@ -72,6 +73,15 @@ def faults_of_ledger(
     where = _load('kafka_url:parse')(place)
     check = _load('kafka_topics:check_topics')
     return check(where, partitions, copies, inline_limit)  # type: ignore[no-any-return]
+
+
+def keeping_of_ledger(url: str) -> Keeping:
+    """Return how long a ledger keeps entries; errors as for faults."""
+    scheme, _mark, place = url.partition('://')
+    if scheme != 'kafka':
+        return Keeping()
+    where = _load('kafka_url:parse')(place)
+    return _load('kafka_topics:keeping')(where)  # type: ignore[no-any-return]
 
 
 def prepare_ledger(url: str, partitions: int, copies: int) -> None:

@@ -109,12 +109,23 @@ def add_user(
                 f'{path}: there is already a user {name}',
                 'edit that file to change keys and groups',
             )
+        _check_keys(users, user)
         gap = b'\n' if data.endswith(b'\n') else b'\n\n'
         new = data + (gap if data else b'') + _render(name, table).encode()
         return _as_meant(new, path, {**users, name: user})
 
     _change(path, edit)
     return user
+
+
+def _check_keys(users: Users, new: User) -> None:
+    owners = _owners(users)
+    for key in new.keys:
+        if key in owners:
+            raise SettingError(
+                f'{new.name} cannot have a key that {owners[key].name} has',
+                'a key is how somebody is known: each needs one of their own',
+            )
 
 
 def disable(path: str, name: str) -> None:

@@ -2,7 +2,7 @@
 
 ``PREFIX.entries``
     one partition for each stream; never deleted from, neither by age nor by
-    size.
+    size, unless somebody chooses so (:func:`keeping`).
 ``PREFIX.members``
     one partition, compacted.
 
@@ -17,6 +17,7 @@ not refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,11 +26,15 @@ from typing import Any
 from kafka import KafkaAdminClient, errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from ..core.retention import Keeping
 from .kafka_client import LARGEST, Held, options, renamed
 from .kafka_url import Place
 
 _ROOM = 64 << 10
 """Bytes of an entry beside its payload."""
+
+_FOREVER = {'retention.ms': '-1', 'retention.bytes': '-1'}
+"""What new topics get; another choice is no fault, see ``keeping``."""
 
 _LEAST = {'min.insync.replicas': int, 'max.message.bytes': int}
 
@@ -52,11 +57,7 @@ def wanted(place: Place, partitions: int, replication: int) -> list[Topic]:
         'message.timestamp.type': 'LogAppendTime',
         'max.message.bytes': str(LARGEST),
     }
-    entries = {
-        'cleanup.policy': 'delete',
-        'retention.ms': '-1',
-        'retention.bytes': '-1',
-    }
+    entries = {'cleanup.policy': 'delete', **_FOREVER}
     members = {'cleanup.policy': 'compact'}
     return [
         Topic(place.entries, partitions, replication, both | entries),
@@ -81,6 +82,8 @@ def faults(want: Topic, have: Topic | None, inline_limit: int) -> list[str]:
             f'{want.replication}'
         )
     for key, value in want.settings.items():
+        if key in _FOREVER:
+            continue
         least = _LEAST.get(key)
         stands = have.settings.get(key, '0' if least else '')
         if key == 'max.message.bytes':
@@ -89,6 +92,21 @@ def faults(want: Topic, have: Topic | None, inline_limit: int) -> list[str]:
         if not good:
             found.append(f'the topic {name} has {key}={stands}, not {value}')
     return found
+
+
+def keeping(place: Place) -> Keeping:
+    """Return what the topic of entries keeps; raises LedgerUnavailable."""
+    want = Topic(place.entries, 1, 1, {})
+    with _admin(place, 'look at the topics') as admin:
+        have = _described(admin, [want]).get(place.entries)
+    if have is None:
+        return Keeping()
+    millis = _limit(have.settings.get('retention.ms', '-1'))
+    return Keeping(millis / 1000, _limit(have.settings['retention.bytes']))
+
+
+def _limit(value: str) -> float:
+    return float(value) if value.isdigit() else math.inf
 
 
 def check_topics(

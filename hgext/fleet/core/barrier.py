@@ -150,6 +150,15 @@ class Watch:
         if known is None or known[0] != lease.beat:
             self._seen[lease.node] = (lease.beat, now)
 
+    def heard(self, members: Members, now: float) -> set[str]:
+        """Return the nodes whose last lease can still hold at ``now``."""
+        return {
+            name
+            for name, (_beat, seen) in self._seen.items()
+            if name in members.leases
+            and now - seen <= members.leases[name].ttl * GRACE
+        }
+
     def overdue(self, members: Members, by: str, now: float) -> list[Eviction]:
         """Return the evictions that are due at ``now``, never of ``by``."""
         due = []

@@ -226,6 +226,14 @@ def describe(repo: str, snapshot: Snapshot) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(',', ':')).encode()
 
 
+def described_time(data: bytes) -> int:
+    """Return when a snapshot was made, by what its blob says about itself."""
+    try:
+        return _in(json.loads(data)).time
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise EntryUnreadable(f'this is no snapshot: {problem}') from None
+
+
 def check_described(data: bytes, repo: str, snapshot: Snapshot) -> None:
     """Raise EntryUnreadable unless a blob is that snapshot of ``repo``."""
     stated: tuple[object, ...] = ()
