@@ -41,6 +41,10 @@ Others are let in, with their own keys; what they may do, their groups say
   abort: $TESTTMP/fleet/users.toml: there is already a user ann
   (edit that file to change keys and groups)
   [255]
+  $ hgfleet user add eve --data "$DATA" --key annkey.pub
+  abort: eve cannot have a key that ann has
+  (a key is how somebody is known: each needs one of their own)
+  [255]
   $ hgfleet user add eve --data "$DATA" --key annkey
   abort: annkey is a private key
   (name the public one: annkey.pub)

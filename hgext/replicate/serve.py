@@ -50,7 +50,7 @@ _LONGEST_WAIT = 1.0
 _POSITIONS = 'positions.json'
 _BUSY_PAUSE = 0.05
 _FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 60.0
+_LONGEST_PAUSE = 20.0
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,8 @@ class Walker:
             self._damaged(name, f'{name}: {found}')
             return
         # A snapshot that somebody else has made is as old as it says.
-        at = now if row.get('listed', True) else float(row['time'])
+        listed = row.get('listed', True)
+        at = now if listed else min(now, float(row['time']))
         self._book[name] = page.visited(task, Visit(at, seq))
 
     def _save(self) -> None:

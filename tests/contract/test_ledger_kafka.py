@@ -20,7 +20,11 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.future import Future
 
 from hgext3rd.fleet.adapters import kafka_gate, open_ledger
-from hgext3rd.fleet.adapters.kafka_topics import check_topics, ensure_topics
+from hgext3rd.fleet.adapters.kafka_topics import (
+    check_topics,
+    ensure_topics,
+    keeping,
+)
 from hgext3rd.fleet.adapters.kafka_url import parse
 from hgext3rd.fleet.core.errors import (
     LedgerError,
@@ -29,6 +33,7 @@ from hgext3rd.fleet.core.errors import (
     OutcomeUnknown,
     OutOfReach,
 )
+from hgext3rd.fleet.core.retention import Keeping
 from testlib import kafka
 
 # kafka-python leaves it to the garbage collector to close a socket that could
@@ -432,13 +437,20 @@ def test_what_is_wrong_with_the_topics(cluster, broker):
         'entries has 3 partitions instead of 2',
         'members has 3 partitions instead of 1',
         'entries is kept 1 times instead of 3',
-        'entries has retention.ms=604800000, not -1',
         'entries has min.insync.replicas=1, not 2',
         'members has cleanup.policy=delete, not compact',
     ):
         assert words in found
     assert 'max.message.bytes' not in found
     assert 'unclean' not in found
+    # That is a choice, as long as snapshots have what it deletes.
+    assert 'retention' not in found
+    assert keeping(place) == Keeping(7 * 86400.0)
+
+
+def test_topics_that_are_made_keep_everything(rest):
+    ensure_topics(parse(rest), 2, 1)
+    assert keeping(parse(rest)).forever
 
 
 def test_topics_that_cannot_be_made(cluster, broker):

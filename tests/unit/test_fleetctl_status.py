@@ -20,7 +20,6 @@ WEB = NodeFacts(
     lease=4.25,
     lag_seconds=1.5,
     serving=True,
-    checks=Checks(86400.5, None, {'demo': 'demo: bad'}, ('/broken/demo.1',)),
     parts=(
         Seen('web1.daemon', 'web1', 'daemon', 'running', Process(7, 1), 1, 9.0),
         Seen('web1.web', 'web1', 'web', 'running', Process(8, 1), 2, 9.0, -9),
@@ -35,11 +34,14 @@ HG = NodeFacts(
     serving=True,
 )
 REPO = RepoFacts('demo', Applied(RepoState(seq=6)), 2, 1, Push(86400.5, 'ann'))
+CHECKS = Checks(86400.5, None, {'demo': 'demo: bad'}, ('/broken/demo.1',))
 FACTS = Facts(True, {0: 5, 1: 4}, (HG, WEB), (REPO,))
 
 
 def test_the_keys_that_are_promised() -> None:
-    said = status.document(FACTS)
+    sick = dataclasses.replace(WEB, checks=CHECKS)
+    said = status.document(dataclasses.replace(FACTS, nodes=(HG, sick)))
+    assert 'web1 cannot follow demo (bad)' in status.complaints(said)
     assert list(said) == ['up', 'nodes', 'repos']
     assert said['nodes'][1] == {
         'name': 'web1',

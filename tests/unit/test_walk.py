@@ -108,7 +108,7 @@ def test_there_is_something_to_do_or_a_time_to_wait(
         for name in found.names:
             visit = book.get(name, Page()).visits.get(found.task)
             if visit and found.task is Task.COMPARE:
-                assert visit.at + pace.compare <= now
+                assert visit.at + pace.compare <= now or visit.at > now
     else:
         assert 0 <= found <= LOOK
 
@@ -186,10 +186,11 @@ def test_nothing_waits_for_ever(count: int, each: float) -> None:
             assert now - visit.at <= 8 * (count + 1) * each
 
 
-def test_a_clock_that_was_set_back_delays_nothing_for_long() -> None:
+def test_a_clock_that_was_set_back_delays_nothing() -> None:
     pace = Pace(compare=30.0, verify=NEVER, snapshot=NEVER)
     book = {'a': Page({Task.COMPARE: Visit(1e9, 1)})}
-    assert choose(book, {'a': Here(1, 0.0)}, pace, 0.0, True) == 30
+    found = choose(book, {'a': Here(1, 0.0)}, pace, 0.0, True)
+    assert found == Choice(Task.COMPARE, ('a',))
 
 
 @pytest.mark.parametrize(

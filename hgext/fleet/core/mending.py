@@ -68,7 +68,7 @@ class Attempts:
 def due(quarantine: Quarantine, attempts: Attempts, now: float) -> float | None:
     """Return the seconds until a new copy is to be made; None for never.
 
-    All times are of the same clock, which may have been set back.
+    All times are of the same clock; where it was set back, that is now.
     """
     if quarantine.cause in (Cause.WAITING, Cause.REBUILT):
         return None
@@ -81,7 +81,8 @@ def due(quarantine: Quarantine, attempts: Attempts, now: float) -> float | None:
 
 
 def _left(since: float, pause: float, now: float) -> float:
-    return min(max(0.0, since + pause - now), pause)
+    # Else the clock was set back.
+    return max(0.0, since + pause - now) if since <= now else 0.0
 
 
 def encode(quarantine: Quarantine) -> bytes:

@@ -15,8 +15,8 @@ seconds of CPU time is followed by a rest of t * (1 / share - 1), so that over
 time no more than that share of one core is used, however large a repository
 is.  When was what, at which entry, is kept in :class:`Book`, one JSON file.
 
-Times are seconds since 1970; a clock that was set back makes nothing wait
-longer than its interval.
+Times are seconds since 1970.  What was done later than now, by a clock that has
+been set back, is done once more.
 """
 
 from __future__ import annotations
@@ -204,7 +204,8 @@ def until_snapshot(
 
 
 def _left(since: float, interval: float, now: float) -> float:
-    return min(max(0.0, since + interval - now), interval)
+    # Else the clock was set back.
+    return max(0.0, since + interval - now) if since <= now else 0.0
 
 
 def postponed(task: Task, pace: Pace, now: float) -> float:
