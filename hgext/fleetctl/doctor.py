@@ -74,8 +74,7 @@ def _copy(
     try:
         words = refused.reason if refused else check.compare(hosted).found
     except FleetError as problem:
-        # A push is under way: not a fault.
-        words, refused = '', None
+        words = ''
         yield Finding(about, str(problem), 'try again')
     if words:
         failed = book.get(name, walk.Page()).attempts.failed
@@ -89,11 +88,11 @@ def _copy(
             _rebuilding(layout, hg, node, name),
         )
         return
-    problem = book.get(name, walk.Page()).problem
-    if problem:
+    unclear = book.get(name, walk.Page()).problem
+    if unclear:
         yield Finding(
             about,
-            f'its daemon could not {problem}',
+            f'its daemon could not {unclear}',
             f'look at {layout.root}/log/{node}.daemon.log; it tries again',
         )
 
