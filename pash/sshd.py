@@ -73,6 +73,8 @@ PermitTunnel no
 PermitTTY no
 PermitUserRC no
 PermitUserEnvironment no
+# So that bash, as a login shell, leaves ~/.bashrc alone.
+SetEnv SHLVL=1
 PrintMotd no
 PrintLastLog no
 Banner none

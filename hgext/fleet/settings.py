@@ -14,6 +14,10 @@ their names and defaults are.  An extension of the fleet calls
     directory = file:///etc/hgfleet/users.toml
     url = http://hg1.example.org/  # where it serves, for `hgfleet status`
     ssh = ssh://hg@hg1.example.org/
+    ready = 10.0.0.1:9022         # where a primary tells its load balancer
+                                   # whether it can take pushes
+    sshd = 127.0.0.1:22            # an sshd that must answer for that
+    room = 64 MB                   # and what must be left on the disk
 
     [replicate]
     partitions = 8                 # never change it on a running fleet
@@ -51,6 +55,9 @@ ITEMS: tuple[tuple[bytes, bytes, Any], ...] = (
     (b'fleet', b'url', b''),
     (b'fleet', b'ssh', b''),
     (b'fleet', b'user', b''),
+    (b'fleet', b'ready', b''),
+    (b'fleet', b'sshd', b''),
+    (b'fleet', b'room', b'64 MB'),
     (b'devel', b'fleet-failpoint', b''),
     (b'replicate', b'partitions', 8),
     (b'replicate', b'inline-limit', b'64 KB'),
@@ -75,7 +82,7 @@ WAITS = ('none', 'visible')
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one node; ``lease`` is in seconds."""
+    """The settings of one node; ``lease`` is in seconds, ``room`` in bytes."""
 
     node: str
     role: str
@@ -91,6 +98,9 @@ class Settings:
     lease: float
     wait: str
     pace: Pace = field(default_factory=Pace)
+    ready: str = ''
+    sshd: str = ''
+    room: int = 64 << 20
 
     def partition(self, repo: str) -> int:
         """Return the partition of a repository."""
@@ -144,6 +154,9 @@ def read(ui: Any) -> Settings:
             verify=_interval(ui, 'verify-interval'),
             snapshot=_interval(ui, 'snapshot-interval'),
         ),
+        ready=_text(ui, 'fleet', 'ready'),
+        sshd=_text(ui, 'fleet', 'sshd'),
+        room=ui.configbytes(b'fleet', b'room'),
     )
 
 

@@ -46,6 +46,10 @@ JSON = (b'', b'json', None, _(b'print one JSON object'))
             *(b'', b'http-port', b''),
             *(_(b'port of the first mirror (first 8080)'), _(b'PORT')),
         ),
+        (
+            *(b'', b'ready-port', b''),
+            *(_(b'where the first primary says how it is'), _(b'PORT')),
+        ),
         (b'', b'detach', None, _(b'go on in the background once ready')),
     ],
     b'hgfleet up --data DIR [OPTION]...',
@@ -68,6 +72,10 @@ def up(ui: Any, **opts: Any) -> int:
     Further nodes of a kind take the ports that follow. Port 0 is any free
     port. What is not given is as it was the last time.
 
+    On its port for that, at first any free one, a primary answers 200 to
+    ``GET /readyz`` while it can take pushes: for a load balancer in front of
+    several primaries.
+
     Returns 0 when the fleet was told to stop (with --detach: when it is
     ready), and 255 when it did not come up.
     """
@@ -77,6 +85,7 @@ def up(ui: Any, **opts: Any) -> int:
             mirrors=_number('--mirrors', opts['mirrors']),
             ssh_port=_number('--ssh-port', opts['ssh_port']),
             http_port=_number('--http-port', opts['http_port']),
+            ready_port=_number('--ready-port', opts['ready_port']),
         )
         tools = founding.find_tools(
             edge.text(os.path.abspath(procutil.hgexecutable())),

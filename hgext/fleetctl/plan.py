@@ -7,7 +7,7 @@ remembers; :func:`nodes` and :func:`parts` follow from the result.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from .layout import Layout
 
 DAEMON, LEDGER, SSHD, WEB = 'daemon', 'ledger', 'sshd', 'web'
 MOST_NODES = 50
+READY = '.ready'
 APPLICATION = 'hgext3rd.fleet.web:application'
 
 
@@ -28,13 +29,15 @@ class Wishes:
     mirrors: int | None = None
     ssh_port: int | None = None
     http_port: int | None = None
+    ready_port: int | None = None
 
 
 @dataclass(frozen=True)
 class Record:
     """What the folder remembers.
 
-    A port of 0 means any free one; ``ports`` are those in use, by node.
+    A port of 0 means any free one; ``ports`` are those in use, by node,
+    and by NODE.ready where a primary tells its load balancer how it is.
     ``founded`` is set when the first start has come to its end.
     """
 
@@ -44,18 +47,21 @@ class Record:
     http_port: int = 8080
     ports: Mapping[str, int] = field(default_factory=dict)
     founded: bool = False
+    ready_port: int = 0
 
 
 @dataclass(frozen=True)
 class Node:
     """One node.  ``port`` is 0 when any free one will do, if possible
-    ``liked``."""
+    ``liked``; likewise ``ready``, where a primary says how it is."""
 
     name: str
     role: str
     alias: str
     port: int
     liked: int = 0
+    ready: int = 0
+    ready_liked: int = 0
 
     @property
     def url(self) -> str:
@@ -114,6 +120,7 @@ def settle(wishes: Wishes, record: Record) -> Record:
         mirrors=_or(wishes.mirrors, record.mirrors),
         ssh_port=_or(wishes.ssh_port, record.ssh_port),
         http_port=_or(wishes.http_port, record.http_port),
+        ready_port=_or(wishes.ready_port, record.ready_port),
     )
     for what, count in (
         ('--primaries', settled.primaries),
@@ -124,6 +131,7 @@ def settle(wishes: Wishes, record: Record) -> Record:
     for what, port in (
         ('--ssh-port', settled.ssh_port),
         ('--http-port', settled.http_port),
+        ('--ready-port', settled.ready_port),
     ):
         if not 0 <= port <= 65535 - MOST_NODES:
             raise SettingError(
@@ -149,6 +157,8 @@ def nodes(record: Record) -> list[Node]:
             'fleet' if index == 0 else f'fleet{index + 1}',
             port(record.ssh_port, index),
             record.ports.get(f'hg{index + 1}', 0),
+            port(record.ready_port, index),
+            record.ports.get(f'hg{index + 1}{READY}', 0),
         )
         for index in range(record.primaries)
     ] + [
@@ -161,6 +171,16 @@ def nodes(record: Record) -> list[Node]:
         )
         for index in range(record.mirrors)
     ]
+
+
+def ports(nodes: Iterable[Node]) -> dict[str, int]:
+    """Return the ports in use, as a record has them."""
+    found = {}
+    for node in nodes:
+        found[node.name] = node.port
+        if node.ready:
+            found[node.name + READY] = node.ready
+    return found
 
 
 def placed(node: Node) -> Node:
@@ -224,6 +244,7 @@ def encode(record: Record) -> bytes:
         'mirrors': record.mirrors,
         'ssh_port': record.ssh_port,
         'http_port': record.http_port,
+        'ready_port': record.ready_port,
         'ports': dict(record.ports),
         'founded': record.founded,
     }
@@ -239,6 +260,7 @@ def decode(data: bytes) -> Record:
             mirrors=int(body['mirrors']),
             ssh_port=int(body['ssh_port']),
             http_port=int(body['http_port']),
+            ready_port=int(body.get('ready_port', 0)),
             ports={str(n): int(p) for n, p in body['ports'].items()},
             founded=body['founded'] is True,
         )

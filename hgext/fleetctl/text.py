@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..fleet.core.barrier import PRIMARY
 from .layout import Layout
 from .plan import Fleet, Node
+from .sockets import ADDRESS
 
 _HGRC = """\
 # Written by "hgfleet up"; changes here are lost.  Yours go to
@@ -22,9 +23,14 @@ directory = {layout.directory}
 url = {node.url}
 ssh = {node.ssh}
 push-url = ssh://fleet/
-
+{health}
 %include {access}
 %include {local}
+"""
+
+_HEALTH = """\
+ready = {address}:{node.ready}
+sshd = {address}:{node.port}
 """
 
 _GUNICORN = """\
@@ -67,6 +73,7 @@ def hgrc(layout: Layout, node: Node, recipe: str) -> str:
         node=node,
         place=layout.node(node.name),
         recipe=recipe,
+        health=_HEALTH.format(node=node, address=ADDRESS) if node.ready else '',
         access=layout.access,
         local=layout.local,
     )

@@ -58,10 +58,9 @@ def up(layout: Layout, wishes: Wishes, tools: Tools, detached: bool) -> int:
     with held or lock.hold(layout):
         if not is_old:
             _say(f'making a fleet in {layout.root}')
-        ports = {one.name: one.port for one in nodes}
         fleet = Fleet(
             layout,
-            replace(record, ports=ports),
+            replace(record, ports=plan.ports(nodes)),
             tuple(nodes),
             tools,
             plan.environment(os.environ),
@@ -98,31 +97,45 @@ def _start(fleet: Fleet, ledger: str, detached: bool) -> int:
 
 
 def assign(nodes: list[Node]) -> list[Node]:
-    """Return the nodes with a port each; SettingError if one is taken."""
-    wanted = [node.port for node in nodes if node.port]
+    """Return the nodes with their ports; SettingError if one is taken."""
+    wanted = [port for node in nodes for port in (node.port, node.ready)]
+    wanted = [port for port in wanted if port]
     given = []
     for node in nodes:
-        if node.port and wanted.count(node.port) > 1:
-            raise SettingError(
-                f'port {node.port} is wanted for {node.name} and for another '
-                'node',
-                'choose --ssh-port and --http-port farther from each other',
+        primary = node.role == PRIMARY
+        option = '--ssh-port' if primary else '--http-port'
+        port = _port(node.name, option, node.port, node.liked, wanted)
+        ready = 0
+        if primary:
+            ready = _port(
+                *(node.name, '--ready-port'),
+                *(node.ready, node.ready_liked, wanted),
             )
-        if node.port and not sockets.is_free(node.port):
-            option = '--ssh-port' if node.role == PRIMARY else '--http-port'
-            raise SettingError(
-                f'port {node.port}, for {node.name}, is taken',
-                f'stop what listens there, or choose another with {option} '
-                '(0: any free one)',
-            )
-        port = node.port
-        if not port:
-            liked = node.liked
-            fit = liked and liked not in wanted and sockets.is_free(liked)
-            port = liked if fit else sockets.choose(wanted)
-            wanted.append(port)
-        given.append(replace(node, port=port))
+        given.append(replace(node, port=port, ready=ready))
     return given
+
+
+def _port(
+    node: str, option: str, port: int, liked: int, wanted: list[int]
+) -> int:
+    """Return the port for a node; ``wanted`` are those of all nodes."""
+    if port and wanted.count(port) > 1:
+        raise SettingError(
+            f'port {port} is wanted for {node} and for another node',
+            'choose --ssh-port, --http-port and --ready-port farther from '
+            'each other',
+        )
+    if port and not sockets.is_free(port):
+        raise SettingError(
+            f'port {port}, for {node}, is taken',
+            f'stop what listens there, or choose another with {option} '
+            '(0: any free one)',
+        )
+    if not port:
+        fit = liked and liked not in wanted and sockets.is_free(liked)
+        port = liked if fit else sockets.choose(wanted)
+        wanted.append(port)
+    return port
 
 
 def _supervise(fleet: Fleet, ledger: str, at_ready: Callable[[], None]) -> int:

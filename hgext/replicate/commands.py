@@ -39,10 +39,13 @@ def serve_command(ui: Any, **opts: Any) -> None:
     node's lease, and on a mirror writes up to where repositories may be
     shown.
     """
-    # Imported here: a push has no use for it, and pays for what it imports.
-    from .serve import serve
+    # Lazy imports are not safe where threads begin.
+    import hgdemandimport
 
-    with edge.refusing():
+    with hgdemandimport.deactivated(), edge.refusing():
+        # Imported here: a push has no use for it, and pays for its imports.
+        from .serve import serve
+
         serve(Node.of(ui))
 
 

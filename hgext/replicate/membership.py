@@ -141,6 +141,11 @@ class Membership:
             return found == self._lease.node
 
     @property
+    def until(self) -> float:
+        """When this node's last sign of life in the ledger runs out."""
+        return self._until
+
+    @property
     def position(self) -> int:
         """How far the members stream has been read."""
         return self._read_to

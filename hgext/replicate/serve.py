@@ -1,13 +1,15 @@
 """The daemon of a node: follows the ledger for all of its repositories.
 
 One thread applies entries, in the order of each partition; another keeps
-the lease (``membership.py``); a third looks after the copies (``walker.py``).
-A repository that cannot be followed is
-quarantined: the reason goes into a file that the web tier and
-``hgfleet status`` read, everything else goes on, and following it is tried
-again with growing pauses, so that what was only a full disk or a missing
-blob heals by itself.  A ledger that is away is waited for, and nothing is
-quarantined.
+the lease (``membership.py``); a third looks after the copies
+(``walker.py``).  On a primary, more of them tell a load balancer whether it
+can take pushes (``health.py``).
+
+A repository that cannot be followed is quarantined: the reason goes into a
+file that the web tier and ``hgfleet status`` read, everything else goes on,
+and following it is tried again with growing pauses, so that what was only a
+full disk or a missing blob heals by itself.  A ledger that is away is waited
+for, and nothing is quarantined.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import json
 import os
 import queue
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +37,15 @@ from ..fleet.core.errors import (
     NameRefused,
     OutOfReach,
     Quarantined,
+    SettingError,
 )
 from ..fleet.core.mending import Cause
 from ..fleet.core.snapshot import owner
+from ..fleet.settings import Settings
 from ..fleet.webgate import Gate
 from . import shelf, walker
 from .follow import catch_up
+from .health import Health, listen
 from .membership import Membership
 from .node import Hosted, Identity, Node, stream
 from .opening import open_repository
@@ -74,6 +80,7 @@ class Follower:
         self._open: OrderedDict[str, tuple[Identity, Any]] = OrderedDict()
         # Found by others, and written down by this thread alone.
         self._damaged: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self.hear: Callable[[int, list[Record]], object] = _nothing
         self._recall()
 
     def _load(self) -> dict[int, int]:
@@ -139,6 +146,7 @@ class Follower:
             self._news = self._news or self.positions[partition] != before
             if batch:
                 self._news = True
+                self.hear(partition, batch)
                 for name, end in _ends(batch).items():
                     if name not in self.waiting:
                         self._guarded(name, end)
@@ -288,6 +296,10 @@ class Follower:
         return True
 
 
+def _nothing(_partition: int, _batch: list[Record]) -> None:
+    pass
+
+
 def _opened(hosted: Hosted) -> Any:
     try:
         return open_repository(hosted)
@@ -311,6 +323,18 @@ def _ends(batch: list[Record]) -> dict[str, int]:
     }
 
 
+def _tell(health: Health, its: Settings) -> None:
+    """Tell whoever asks at ``fleet.ready``, if that is set."""
+    if not its.ready:
+        return
+    if its.role != 'primary':
+        raise SettingError(
+            f'fleet.ready is set, and {its.node} is a mirror',
+            'remove it: the web server of a mirror answers /readyz',
+        )
+    listen(health, its.ready)
+
+
 def serve(node: Node) -> None:
     """Be the daemon of ``node`` until told to stop."""
     its = node.settings
@@ -320,13 +344,22 @@ def serve(node: Node) -> None:
     node.is_daemon = True
     follower = Follower(node)
     membership = Membership(node, follower.positions)
+    health = Health(node, membership, follower.positions)
+    follower.hear = health.hear
+    _tell(health, its)
 
     def complain(problem: FleetError) -> None:
         node.ui.warn(edge.local(f'{problem}\n'))
         node.ui.flush()
 
+    def hindered(problem: FleetError) -> None:
+        health.step(str(problem))
+        complain(problem)
+
     def follow_on() -> None:
-        if follower.step():
+        news = follower.step()
+        health.step()
+        if news:
             membership.acknowledge(
                 node.ledger, follower.positions, follower.waiting
             )
@@ -340,6 +373,7 @@ def serve(node: Node) -> None:
 
     def attend() -> None:
         membership.attend(ledger())
+        health.begin(ledger())
         ledger().wait({STREAM: membership.position}, membership.until_next())
 
     keeper = daemon.Beside(lambda: daemon.run(attend, stop, complain))
@@ -350,7 +384,8 @@ def serve(node: Node) -> None:
     )
     node.ui.status(edge.local(f'{its.node}: following {its.ledger}\n'))
     node.ui.flush()
-    daemon.run(follow_on, stop, complain)
+    daemon.run(follow_on, stop, hindered)
+    health.step('it is being stopped')
     keeper.join(2.0)
     walking.join(2.0)
     node.ledger.close()
