@@ -62,7 +62,11 @@ node of the fleet, a mirror rather than a primary, makes snapshots.
   life.
 
 ``replicate.wait`` (``none`` or ``visible``, default ``none``)
-  with ``visible``, a push returns only when every live mirror shows it.
+  with ``visible``, a push returns only when every live mirror shows it; one
+  that has died is waited for until its lease has run out, and a quarter of
+  it longer. Should it take longer still, the client is told that the push is
+  safe, but that not every mirror shows it yet. Set it on all nodes: mirrors
+  tell the others at once what they show only where somebody waits for it.
 
 ``replicate.check-share`` (default 5%)
   of one core, what comparing, verifying and making snapshots may use over
@@ -81,6 +85,17 @@ node of the fleet, a mirror rather than a primary, makes snapshots.
   once after 1,000 entries. Its first is made after 50 entries, or when it has
   not changed for that time. After seven times that time, one that has not
   changed is listed again. With ``never`` on every node, only when told to.
+
+``fleet.ready`` (``HOST:PORT``, default: nowhere)
+  where the daemon of a primary tells a load balancer whether pushes can be
+  taken: ``GET /readyz`` is answered with 200 or 503.
+
+``fleet.sshd`` (``HOST:PORT``)
+  the sshd of this primary, which must answer for that.
+
+``fleet.room`` (default 64 MB)
+  how much must be left for that where ``fleet.root`` and ``fleet.state``
+  are.
 """
 
 from __future__ import annotations
