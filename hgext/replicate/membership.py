@@ -78,6 +78,9 @@ class Membership:
         # What must be applied before this mirror may serve; None as long as
         # no chain of leases has begun.
         self._required: dict[int, int] | None = None
+        # ... and show, where pushes are waited for: they were not waited for
+        # by those who found no mirror alive.
+        self._promised: dict[int, int] = {}
         # What the others had applied when this node last acknowledged.
         self._goal = Goal({}, -math.inf)
         before = self._before()
@@ -154,8 +157,7 @@ class Membership:
         """Tell whether this mirror can join, or shows what others await."""
         if self._lease.role != MIRROR:
             return False
-        awaited = self._node.settings.wait == 'visible'
-        if awaited and self._node.barriers != self._lease.shown:
+        if self._is_awaited() and self._node.barriers != self._lease.shown:
             return True
         return not self._is_live() and self._caught_up(now)
 
@@ -184,6 +186,13 @@ class Membership:
         applied = self._lease.applied
         return all(applied.get(p, 0) >= n for p, n in positions.items())
 
+    def _is_awaited(self) -> bool:
+        """Tell whether pushes return only when they can be read."""
+        return self._node.settings.wait == 'visible'
+
+    def _ends(self, ledger: Ledger) -> dict[int, int]:
+        return {p: ledger.end(stream(p)) for p in self._partitions()}
+
     def _partitions(self) -> range:
         return range(self._node.settings.partitions)
 
@@ -208,7 +217,7 @@ class Membership:
 
     def _read(self, ledger: Ledger) -> None:
         if self._floor is None:
-            self._floor = {p: ledger.end(stream(p)) for p in self._partitions()}
+            self._floor = self._ends(ledger)
         while True:
             batch = ledger.read(STREAM, self._read_to)
             if not batch:
@@ -229,6 +238,8 @@ class Membership:
             # Not what the stream said before this node's lease: of that,
             # compaction may have left nothing.
             self._required = self._demanded()
+            if self._lease.role == MIRROR and self._is_awaited():
+                self._promised = self._ends(ledger)
 
     def _hear(self, record: Record) -> None:
         try:
@@ -252,7 +263,9 @@ class Membership:
         return any(one.node == me for one in self._members.live())
 
     def _serving(self) -> bool:
-        return self._required is not None and self._has(self._required)
+        if self._required is None or not self._has(self._required):
+            return False
+        return all(self._barriers[p] >= n for p, n in self._promised.items())
 
     def _show(self) -> None:
         if self._lease.role != MIRROR:

@@ -177,6 +177,7 @@ class Reader:
             time.sleep(0.002)
             return
         self.reads += 1
+        self.left -= 1
         self.asked[f'{way.value}, {"haproxy" if through else "a mirror"}'] += 1
         if status != 200:
             self._complain(name, repo, way, f'answers {status}: {body[:200]!r}')
@@ -198,8 +199,7 @@ class Reader:
         heard = sum(shelf.promised for shelf in self.shelves.values())
         if heard != self.heard:
             self.heard, self.left = heard, BURST
-        self.left -= 1
-        return self.left >= 0
+        return self.left > 0
 
     def _complain(self, name: str, repo: str, way: Way, words: str) -> None:
         told = f'{name}, {repo}, {way.value}: {words}'

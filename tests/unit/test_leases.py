@@ -370,6 +370,35 @@ def test_with_wait_visible_each_says_soon_what_it_shows(
         world.run(node)
 
 
+def test_with_wait_visible_what_nobody_waited_for_is_shown_at_once(
+    make: Callable[..., World],
+) -> None:
+    world = make('mirror', 'mirror', 'primary', wait='visible')
+    one, two, primary = world.mirrors
+    settle(world)
+    for node in (one, two):
+        world.crash(node)
+    world.time += 2 * TTL
+    world.run(primary)
+    assert world.members().live() == []
+    # Its pusher is told at once that every live mirror shows it.
+    world.push()
+    for node in (one, two):
+        world.start(node)
+    for _ in range(2):
+        world.run(one)
+        world.run(two)
+    assert serving(world) == []
+    # As long as the other one lacks it, it cannot be shown.
+    world.apply(one)
+    world.run(one, 'acknowledge')
+    world.run(one)
+    assert serving(world) == []
+    settle(world)
+    assert serving(world) == ['m0', 'm1']
+    assert at(one) == at(two) == 1
+
+
 def test_without_the_ledger_everybody_stops_and_then_returns(
     make: Callable[..., World],
 ) -> None:
