@@ -15,6 +15,16 @@ What a fenced primary does counts nowhere
   $ echo 1 > file; hg commit -qAm 1
   $ hg push -q ssh://fleet2/demo
 
+A load balancer is told who can take pushes
+
+  $ ready() {
+  >   port="$("$PYTHON" -c "import json, sys
+  > print(json.load(sys.stdin)['ports']['$1.ready'])" < "$DATA/fleet.json")"
+  >   "$PYTHON" "$TESTDIR/testlib/get.py" "http://127.0.0.1:$port/readyz"
+  > }
+  $ ready hg2
+  200 ready
+
 Only primaries can be fenced
 
   $ hgfleet fence web1 --data "$DATA"
@@ -30,6 +40,12 @@ A fence holds at once, for pushes and for commands; the others go on
 
   $ hgfleet fence hg2 --data "$DATA"
   hg2 is fenced: nothing that it does counts
+  $ fenced() { ready "$1" | grep -q fenced; }
+  $ poll fenced hg2
+  $ ready hg2
+  503 this primary is fenced
+  $ ready hg1
+  200 ready
   $ echo 2 > file; hg commit -qm 2
   $ hg push ssh://fleet2/demo 2>&1 | grep remote:
   remote: demo cannot be changed on hg2, which is fenced

@@ -1,0 +1,128 @@
+"""Primaries behind haproxy: one is killed, or may not go on; the other does."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testlib import haproxy
+
+from . import failover
+from .checker import Finding, Kind
+from .failover import Report, Run
+from .fleet import HG, PLAIN, until
+
+THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
+KILLS = 10 if THOROUGH else 2
+SEED = os.environ.get('HGFLEET_SEED') or '2026'
+
+
+@pytest.fixture(autouse=True, scope='module')
+def program() -> str:
+    try:
+        return haproxy.program()
+    except haproxy.Missing as reason:
+        pytest.skip(str(reason))
+
+
+def test_a_standby_takes_over(tmp_path: Path) -> None:
+    report = failover.run(tmp_path / 'fleet', KILLS, SEED)
+    assert not report.findings, '\n'.join(map(str, report.findings[:10]))
+    assert report.kills == KILLS
+    assert set(report.victims) == {'hg1', 'hg2'}
+    assert all(0 < wait < math.inf for wait in report.waits)
+
+
+@pytest.fixture(scope='module')
+def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    folder = tmp_path_factory.mktemp('behind') / 'fleet'
+    with failover.opened(folder, SEED) as run:
+        yield run
+
+
+def told(run: Run, command: str, name: str) -> None:
+    """Run an administrator's command about a node, on another one."""
+    other = 'hg2' if name == 'hg1' else 'hg1'
+    done = subprocess.run(
+        [HG, command, name],
+        env={**PLAIN, 'HGRCPATH': str(run.machines.nodes[other].hgrc)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def pushed(run: Run) -> str:
+    """Push until that is done; return which node took it."""
+    author = run.authors[0]
+    before = author.done
+    while author.done == before:
+        author.push()
+    return failover.last_node(run.machines.ledger)
+
+
+def up(run: Run, *names: str) -> None:
+    """Wait until haproxy sends pushes to these nodes only."""
+    until(
+        lambda: f'up are {run.balancer.up("primaries")}, not {names}',
+        lambda: run.balancer.up('primaries') == set(names),
+    )
+
+
+def test_whoever_took_the_last_push_takes_the_next(behind: Run) -> None:
+    first = pushed(behind)
+    assert [pushed(behind) for _each in range(3)] == [first] * 3
+
+
+def test_a_fenced_primary_gets_no_pushes(behind: Run) -> None:
+    first = pushed(behind)
+    other = 'hg2' if first == 'hg1' else 'hg1'
+    told(behind, 'replicate::fence', first)
+    up(behind, other)
+    assert pushed(behind) == other
+    told(behind, 'replicate::unfence', first)
+    up(behind, 'hg1', 'hg2')
+    # It came back, and is not gone back to.
+    assert pushed(behind) == other
+
+
+@pytest.mark.parametrize('kind', ['daemon', 'sshd'])
+def test_a_part_that_is_missing_is_enough(behind: Run, kind: str) -> None:
+    first = pushed(behind)
+    other = 'hg2' if first == 'hg1' else 'hg1'
+    behind.machines.kill(first, kind)
+    assert pushed(behind) == other
+    up(behind, other)
+    behind.machines.start(first)
+    up(behind, 'hg1', 'hg2')
+
+
+def test_when_none_is_ready_clients_are_told_why(behind: Run) -> None:
+    pushed(behind)
+    for name in ('hg1', 'hg2'):
+        told(behind, 'replicate::fence', name)
+    up(behind)
+    author = behind.authors[0]
+    author.push()
+    assert 'which is fenced' in author.pushes[-1].said
+    for name in ('hg1', 'hg2'):
+        told(behind, 'replicate::unfence', name)
+    up(behind, 'hg1', 'hg2')
+    pushed(behind)
+
+
+def test_the_closing_line_counts_what_was_found() -> None:
+    report = Report('7', 4, waits=[2.0, 1.0, 3.0, 4.0])
+    report.findings = [
+        Finding(kind, 'something')
+        for kind in (Kind.LOST, Kind.DOUBLED, Kind.DOUBLED, Kind.OTHER)
+    ]
+    assert report.closing() == (
+        'kills 4, lost 1, doubled 2, divergent 0, p50 2.00 s, p99 4.00 s, '
+        'seed 7'
+    )
