@@ -6,6 +6,8 @@ ARGS ?=
 TESTS ?=
 N ?= 500
 SEED ?=
+COUNT.failover = --kills
+COUNT.readback = --reads
 
 # Another interpreter gets an environment of its own, next to .venv.
 VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON)))
@@ -17,6 +19,8 @@ help:
 	@echo 'make lint    run only the checks of style and layers'
 	@echo 'make format  let ruff rewrite the sources'
 	@echo 'make faults  let things fail, then compare all (N=$(N), SEED=, ARGS=)'
+	@echo 'make failover  kill primaries behind haproxy (N=200, SEED=, ARGS=)'
+	@echo 'make readback  read what was pushed (N=20000, SEED=, ARGS=)'
 	@echo 'make bench   run the benchmarks'
 	@echo 'make clean   remove the environments and every cache in the tree'
 
@@ -35,6 +39,12 @@ faults:
 	@exec $(VENV)/bin/python tests/faults/run.py --faults '$(N)' \
 		$(if $(SEED),--seed '$(SEED)') $(ARGS)
 
+failover readback:
+	@tests/setup/environment --servers --python '$(PYTHON)' $(VENV)
+	@exec $(VENV)/bin/python tests/faults/$@.py --seed '$(SEED)' \
+		$(if $(filter command line environment,$(origin N)),$(COUNT.$@) '$(N)') \
+		$(ARGS)
+
 lint: setup
 	@exec $(VENV)/bin/python tests/run 'test-check-*.t' tests/unit/test_layers.py
 
@@ -50,4 +60,4 @@ clean:
 	rm -rf .venv .venv-* .venv*.lock build dist tests/names/*.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup up test faults lint format bench clean
+.PHONY: help setup up test faults failover readback lint format bench clean

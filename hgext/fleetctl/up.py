@@ -107,10 +107,8 @@ def assign(nodes: list[Node]) -> list[Node]:
         port = _port(node.name, option, node.port, node.liked, wanted)
         ready = 0
         if primary:
-            ready = _port(
-                *(node.name, '--ready-port'),
-                *(node.ready, node.ready_liked, wanted),
-            )
+            own, liked = node.ready, node.ready_liked
+            ready = _port(node.name, '--ready-port', own, liked, wanted)
         given.append(replace(node, port=port, ready=ready))
     return given
 

@@ -294,7 +294,7 @@ class Run:
             thread.start()
         turn = 0
         try:
-            while self._reads() < reads and not self._broken():
+            while self._reads() < reads and not self._problems():
                 turn += 1
                 self._strike(f'web{turn % MIRRORS + 1}')
         finally:
@@ -302,16 +302,16 @@ class Run:
             enough.set()
             for thread in threads:
                 thread.join()
-        for each in (*self.writers, *self.readers):
-            if each.problem is not None:
-                raise each.problem
+        for problem in self._problems():
+            raise problem
 
     def _reads(self) -> int:
         return sum(reader.reads for reader in self.readers)
 
-    def _broken(self) -> bool:
-        every = (*self.writers, *self.readers)
-        return any(each.problem is not None for each in every)
+    def _problems(self) -> list[BaseException]:
+        found = [writer.problem for writer in self.writers]
+        found += [reader.problem for reader in self.readers]
+        return [one for one in found if one is not None]
 
     def _strike(self, name: str) -> None:
         blows, weights = list(_WEIGHTS), list(_WEIGHTS.values())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -11,6 +14,8 @@ from testlib import haproxy
 
 from . import readback
 from .readback import Blow, Reader, Report, Shelf, Way, path, shown
+
+T = TypeVar('T')
 
 THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
 READS = 500 if THOROUGH else 150
@@ -72,10 +77,10 @@ def test_an_older_state_is_a_violation(
     assert (reader.reads, reader.refused) == (status != 503, status == 503)
 
 
-class Always(readback.random.Random):
+class Always(random.Random):
     """Chance that always takes the first."""
 
-    def choice(self, seq):  # type: ignore[no-untyped-def]
+    def choice(self, seq: Sequence[T]) -> T:  # type: ignore[override]
         return seq[0]
 
 
