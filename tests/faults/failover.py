@@ -20,6 +20,7 @@ import contextlib
 import json
 import math
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,8 @@ REPOS = ('a', 'b')
 MIRRORS = 2
 MOST = 20
 _AGAIN = 0.05
+# What a client says when its ssh ends: nobody has answered.
+_CUT = re.compile(r'^remote: Connection (to .* )?closed', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ class Author:
             timeout=2 * PATIENCE,
         )
         judged = verdict(process.returncode, process.stdout)
+        if judged is Verdict.REFUSED and _CUT.search(process.stdout):
+            judged = Verdict.UNKNOWN
         ended = time.monotonic()
         self.pushes.append(Push(node, began, ended, judged, process.stdout))
         if judged is Verdict.DONE:
