@@ -6,16 +6,21 @@ import math
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from testlib import haproxy
 
 from . import failover
+from .book import Book, Page
 from .checker import Finding, Kind
-from .failover import Report, Run
+from .client import Verdict
+from .failover import Author, Blow, Push, Report, Run
 from .fleet import HG, PLAIN, until
+from .picture import Changeset, Picture
 
 THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
 KILLS = 10 if THOROUGH else 2
@@ -114,6 +119,68 @@ def test_when_none_is_ready_clients_are_told_why(behind: Run) -> None:
         told(behind, 'replicate::unfence', name)
     up(behind, 'hg1', 'hg2')
     pushed(behind)
+
+
+def page(seq: int, kind: str = 'push', changesets: int = 1) -> Page:
+    words = {'digest': '', 'text': None, 'user': 'admin', 'time': 0}
+    return Page(
+        *('entries-0', seq, True, kind, 'a', seq, seq - 1, 'hg1'),
+        push_id=seq,
+        changesets=changesets,
+        **words,  # type: ignore[arg-type]
+    )
+
+
+def seen(*nodes: str) -> Picture:
+    changesets = tuple(Changeset(node, (), 'public', ()) for node in nodes)
+    return Picture(changesets, (), b'', b'', None)
+
+
+ENTRIES = (page(1, 'create', 0), page(2), page(3))
+
+
+@pytest.mark.parametrize(
+    ('pages', 'nodes', 'kinds'),
+    [
+        (ENTRIES, 'xy', []),
+        # It arrived, and its client was cut off and never came again.
+        ((*ENTRIES, page(4)), 'xyz', []),
+        (ENTRIES, 'x', [Kind.LOST, Kind.DIVERGENT]),
+        (ENTRIES[:2], 'x', [Kind.LOST, Kind.LOST]),
+        (ENTRIES, 'yx', [Kind.DIVERGENT]),
+        (ENTRIES, 'xyz', [Kind.DIVERGENT]),
+        ((*ENTRIES, page(4), page(5)), 'xyzx', [Kind.DOUBLED, Kind.DIVERGENT]),
+        ((*ENTRIES[:2], page(3, changesets=2)), 'xy', [Kind.DOUBLED]),
+    ],
+)
+def test_what_does_not_fit_is_found(
+    pages: tuple[Page, ...], nodes: str, kinds: list[Kind]
+) -> None:
+    nobody = cast(Any, None)
+    author = Author('a', Path(), {}, nobody, '7', line=list('xyz'), done=2)
+    run = Run(nobody, nobody, [author], nobody, Report('7'))
+    run._author(author, Book(pages), {'hg1': seen(*nodes)})
+    assert [one.kind for one in run.report.findings] == kinds
+
+
+def test_what_another_node_accepts_next_is_measured() -> None:
+    nobody = cast(Any, None)
+    pushes = [
+        Push('x', 0.0, 1.0, Verdict.DONE, ''),
+        # The victim had taken it, and its client hears of that afterwards.
+        Push('y', 1.0, 2.5, Verdict.DONE, ''),
+        Push('z', 2.5, 3.0, Verdict.UNKNOWN, ''),
+        Push('z', 3.0, 4.5, Verdict.DONE, ''),
+    ]
+    author = Author(
+        'a', Path(), {}, nobody, '7', line=list('xyz'), pushes=pushes
+    )
+    run = Run(nobody, nobody, [author], nobody, Report('7'))
+    run.blows.append(Blow('hg1', 2.0))
+    other = replace(page(4), node='hg2')
+    run._measure(Book((*ENTRIES, other)))
+    assert run.report.waits == [2.5]
+    assert run.report.kills == 1
 
 
 def test_the_closing_line_counts_what_was_found() -> None:
