@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import socket
 
 import pytest
@@ -60,9 +61,47 @@ def test_any_port_prefers_the_last_one() -> None:
     assert [(one.port, one.liked) for one in found] == [(0, 7), (0, 0), (0, 9)]
 
 
+def test_only_primaries_tell_a_load_balancer_how_they_are() -> None:
+    ports = {'hg1': 7, 'hg1.ready': 8, 'web1': 9}
+    record = Record(primaries=2, mirrors=1, ssh_port=0, ports=ports)
+    found = plan.nodes(record)
+    assert [(one.ready, one.ready_liked) for one in found] == [
+        *((0, 8), (0, 0), (0, 0)),
+    ]
+    found = plan.nodes(dataclasses.replace(record, ready_port=9022))
+    assert [one.ready for one in found] == [9022, 9023, 0]
+    placed = [dataclasses.replace(one, port=n) for n, one in enumerate(found)]
+    assert plan.ports(placed) == {
+        **{'hg1': 0, 'hg1.ready': 9022, 'hg2': 1, 'hg2.ready': 9023},
+        **{'web1': 2},
+    }
+
+
+def test_every_primary_gets_a_port_for_that() -> None:
+    record = Record(primaries=2, mirrors=1, ssh_port=0, http_port=0)
+    given = up.assign(plan.nodes(record))
+    ports = list(plan.ports(given).values())
+    assert len(set(ports)) == len(ports) == 5
+    assert all(ports)
+    (first, *_rest) = given
+    said = text.hgrc(LAYOUT, first, '/x/primary.rc')
+    assert f'ready = 127.0.0.1:{first.ready}\n' in said
+    assert f'sshd = 127.0.0.1:{first.port}\n' in said
+    assert 'ready' not in text.hgrc(LAYOUT, given[2], '/x/mirror.rc')
+    clash = dataclasses.replace(record, ssh_port=9022, ready_port=9023)
+    with pytest.raises(SettingError, match='port 9023 is wanted for hg1'):
+        up.assign(plan.nodes(clash))
+
+
 def test_the_record_round_trips() -> None:
-    record = Record(2, 3, 0, 9000, {'hg1': 12345}, True)
-    assert plan.decode(plan.encode(record)) == record
+    record = Record(2, 3, 0, 9000, {'hg1': 12345}, True, 9022)
+    data = plan.encode(record)
+    assert plan.decode(data) == record
+    # What was written before there was such a port.
+    older = json.loads(data)
+    del older['ready_port']
+    known = dataclasses.replace(record, ready_port=0)
+    assert plan.decode(json.dumps(older).encode()) == known
 
 
 @pytest.mark.parametrize('data', [b'', b'[]', b'{}', b'{"primaries": "x"}'])
