@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,20 @@ def test_when_none_is_ready_clients_are_told_why(behind: Run) -> None:
         told(behind, 'replicate::unfence', name)
     up(behind, 'hg1', 'hg2')
     pushed(behind)
+
+
+def test_a_long_question_gets_through(behind: Run) -> None:
+    """Clients ask about thousands of changesets at once, in headers."""
+    count = 4000
+    words = 'nodes=' + '+'.join(['f' * 40] * count)
+    asked = {
+        f'X-HgArg-{n + 1}': words[at : at + 1000]
+        for n, at in enumerate(range(0, len(words), 1000))
+    }
+    url = f'http://127.0.0.1:{behind.balancer.http}/a?cmd=known'
+    request = urllib.request.Request(url, headers=asked)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.read() == b'0' * count
 
 
 def page(seq: int, kind: str = 'push', changesets: int = 1) -> Page:
