@@ -21,7 +21,8 @@ from hgext3rd.fleet.core import access, names
 from hgext3rd.fleet.core.access import Decision, Rules, Verb
 from hgext3rd.fleet.core.errors import Denied, FleetError, SettingError
 from hgext3rd.fleet.ports import User
-from hgext3rd.replicate import follow
+from hgext3rd.replicate import boot, follow
+from hgext3rd.replicate.node import Node
 
 from . import grammar, readonly
 
@@ -100,6 +101,9 @@ def _serve(ui: Any, user: User, repo: str) -> int:
     for variable in (b'LOGNAME', b'USER', b'REMOTE_USER'):
         # what Mercurial and hooks take for the person who pushes
         encoding.environ[variable] = edge.local(user.name)
+    if ui.config(b'fleet', b'ledger'):
+        # A repository that a power cut has hit may not even open.
+        boot.guard(Node.of(ui).hosted(repo))
     opened = compat.repository(ui, edge.local(path))
     if not writing.allowed:
         ui.log(b'pash', b'%s\n', edge.local(writing.reason))

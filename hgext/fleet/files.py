@@ -44,6 +44,34 @@ def sync_folder(folder: str) -> None:
         os.close(handle)
 
 
+def make_folder(path: str) -> None:
+    """Make ``path``, and what is missing above it, to survive a power cut."""
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    make_folder(above)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)
+    sync_folder(above)
+
+
+def sync_system(path: str) -> None:
+    """Have everything written that waits to be, on the file system there.
+
+    Raises OSError when something could not be.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        call = getattr(ctypes.CDLL(None, use_errno=True), 'syncfs', None)
+        if call is None:
+            os.sync()
+        elif call(handle):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), path)
+    finally:
+        os.close(handle)
+
+
 def read(path: str) -> bytes | None:
     """Return the content of ``path``, or None when there is no such file."""
     try:

@@ -103,7 +103,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mercurial import exchange, extensions, repair, repoview
+from mercurial import exchange, extensions, repair, repoview, wireprotoserver
 
 from ..fleet import edge, failpoint, meta, settings
 from . import checkcommands, commands, produce, snapcommands
@@ -126,6 +126,9 @@ def uisetup(ui: Any) -> None:
     failpoint.arm(ui)
     extensions.wrapfunction(repair, 'strip', produce.refuse_strip)
     extensions.wrapfunction(exchange, 'unbundle', produce.unbundle)
+    extensions.wrapfunction(
+        wireprotoserver.sshserver, 'serveuntil', produce.trusted_only
+    )
     extensions.wrapfunction(repoview, 'pinnedrevs', produce.pinned_revisions)
 
 

@@ -34,7 +34,7 @@ from ..fleet.core.applied import Applied
 from ..fleet.core.errors import Diverged, FleetError, Quarantined
 from ..fleet.core.snapshot import Snapshot
 from ..fleet.edge import local, text
-from . import digest, lifecycle, shelf, snapfile
+from . import boot, digest, lifecycle, shelf, snapfile, sums, unsynced
 from .node import Hosted, Node
 
 _HOLDER = b'another bootstrap on this node'
@@ -86,6 +86,7 @@ def leap(hosted: Hosted, applied: Applied, start: int) -> Applied:
 
 
 def _first(hosted: Hosted, candidates: Iterable[Snapshot]) -> Applied | None:
+    boot.guard(hosted)
     ui = hosted.node.ui
     for one in candidates:
         try:
@@ -106,10 +107,11 @@ def _start(hosted: Hosted, snapshot: Snapshot) -> Applied:
     after = snapshots.resumed(snapshot, hosted.node.shows)
     if snapshot.blob is None:
         after = Applied(after.state)
-        files.replace(hosted.tombstone, records.encode(after))
+        with unsynced.writing(hosted):
+            files.replace(hosted.tombstone, records.encode(after))
         return after
     folder = hosted.node.state('new', 'snapshot')
-    with _alone(hosted.node):
+    with _alone(hosted.node), unsynced.writing(hosted):
         if os.path.isdir(os.path.join(hosted.path, '.hg')):
             return hosted.applied()
         # What a killed process may have left.
@@ -118,6 +120,7 @@ def _start(hosted: Hosted, snapshot: Snapshot) -> Applied:
         try:
             _unpack(hosted, snapshot, snapshot.blob, folder)
             inside = os.path.join(folder, '.hg')
+            after = replace(after, sums=sums.take(inside, {}))
             files.replace(
                 os.path.join(inside, 'store', records.FILE),
                 records.encode(after),

@@ -159,7 +159,7 @@ def rebuild_command(ui: Any, name: bytes, **opts: Any) -> None:
     from .rebuild import rebuild
 
     with edge.refusing():
-        if opts['idle']:
+        if opts.get('idle'):
             idle.become()
         hosted = Node.of(ui).hosted(edge.text(name))
         refused = hosted.refused()
@@ -169,6 +169,31 @@ def rebuild_command(ui: Any, name: bytes, **opts: Any) -> None:
             ui.note(edge.local(f'the old copy is {done.kept}\n'))
         seq = done.applied.state.seq
         ui.status(edge.local(f'{hosted.name}: rebuilt, at entry {seq}\n'))
+
+
+@command(
+    b'replicate::examine',
+    [(b'', b'anew', None, _(b'do not look at it: make it anew'))],
+    _(b'NAME...'),
+    helpcategory=command.CATEGORY_MAINTENANCE,
+    norepo=True,
+)
+def examine_command(ui: Any, *names: bytes, **opts: Any) -> None:
+    """compare this node's copy of repositories with the ledger, thoroughly
+
+    Whatever is wrong, down to what :hg:`verify` finds, the repository is made
+    anew from the ledger. The daemon does so after a power cut, with each
+    repository that was being written to.
+    """
+    from .examine import settle
+
+    with edge.refusing():
+        node = Node.of(ui)
+        for name in names:
+            hosted = node.hosted(edge.text(name))
+            words = settle(hosted, bool(opts['anew']))
+            said = f'made anew, since {words}' if words else 'as it should be'
+            ui.status(edge.local(f'{hosted.name}: {said}\n'))
 
 
 def _fencing(ui: Any, name: bytes, action: str, force: bool) -> None:

@@ -14,6 +14,11 @@ from typing import Any
 from mercurial import encoding, phases
 from mercurial.node import hex, nullrev
 
+_START = b'hgfleet digest 1\n'
+
+EMPTY = hashlib.sha256(_START).hexdigest()
+"""The digest of a repository without any content."""
+
 
 def of(repo: Any) -> str:
     """Return the digest (hex) of the repository, hidden changesets too.
@@ -25,7 +30,7 @@ def of(repo: Any) -> str:
     # First, since to load them is to load the changelog anew.
     bookmarks = sorted(repo._bookmarks.items())
     changelog = repo.changelog
-    summed = hashlib.sha256(b'hgfleet digest 1\n')
+    summed = hashlib.sha256(_START)
     if len(changelog):
         heads = [changelog.node(rev) for rev in changelog.headrevs()]
         for node in sorted(heads):

@@ -15,6 +15,7 @@ from ..fleet.core.entry import Kind, Record
 from ..fleet.core.errors import FleetError, OutOfReach, Quarantined
 from ..fleet.core.ledger import Judged, Verdict, fold
 from ..fleet.edge import local
+from . import boot
 from .node import Hosted
 from .opening import applying, open_repository
 from .perform import perform
@@ -31,9 +32,10 @@ def catch_up(hosted: Hosted, repo: Any = None) -> Applied:
     """Apply all entries of one repository that are still missing.
 
     ``repo`` is the open repository where the caller has one; then the
-    caller must hold its lock.  Raises LedgerUnavailable, Quarantined, and
-    error.LockHeld.
+    caller must hold its lock.  Raises Doubted, LedgerUnavailable,
+    Quarantined, and error.LockHeld.
     """
+    boot.guard(hosted)
     applied = hosted.applied()
     if hosted.unfinished:
         # Whoever is at work has the lock; else this rolls back.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from dataclasses import replace
 from typing import Any
 
 from ..fleet import compat, failpoint, files
@@ -16,6 +17,7 @@ from ..fleet.core import applied as records
 from ..fleet.core.applied import Applied, Step
 from ..fleet.core.ledger import Judged
 from ..fleet.edge import local, text
+from . import sums
 from .node import Hosted
 from .opening import applying, open_repository
 
@@ -49,10 +51,11 @@ def create(
         ui.quiet = True
         new_repository(ui, temporary)
         inside = os.path.join(temporary, '.hg')
+        _write_hgrc(inside, entry.text)
+        after = replace(after, sums=sums.take(inside, {}))
         files.replace(
             os.path.join(inside, 'store', records.FILE), records.encode(after)
         )
-        _write_hgrc(inside, entry.text)
         failpoint.hit('perform.before-create')
         now = put_in_place(hosted, inside, after)
     finally:
@@ -102,8 +105,10 @@ def configure(
         now = hosted.applied()
         if now.state.seq >= entry.seq:
             return now
+        inside = os.path.join(hosted.path, '.hg')
+        _write_hgrc(inside, entry.text)
         after = now.after(judged.state, None, 0)
-        _write_hgrc(os.path.join(hosted.path, '.hg'), entry.text)
+        after = replace(after, sums=sums.take(inside, now.sums))
         files.replace(
             text(unfi.sjoin(records.FILE.encode())), records.encode(after)
         )

@@ -85,15 +85,17 @@ class Membership:
         self._goal = Goal({}, -math.inf)
         before = self._before()
         self._barriers = dict(before.positions) if before else {}
-        # A mirror that was not serving may be one that has lost what it had
-        # shown; if it is the only one, nobody else knows.  It must have all
-        # that was in the ledger when it started: None until that is known.
-        served = before is not None and not before.joining
+        # A mirror that was not serving, or not in this boot, may be one that
+        # has lost what it had shown; if it is the only one, nobody else
+        # knows.  It must have all that was in the ledger when it started:
+        # None until that is known.
+        boot = node.clock.boot_id()
         self._floor: dict[int, int] | None = None
+        served = before and not before.joining and before.boot == boot
         if served or self._lease.role != MIRROR:
             self._floor = {}
         self._written: Shown | None = None
-        self._boot_id = node.clock.boot_id()
+        self._boot_id = boot
         node.barriers = dict(self._barriers)
 
     def _before(self) -> Shown | None:

@@ -17,6 +17,10 @@ needed, and knows where everything of a repository is on this machine:
     copies that were replaced, to be looked at (``rebuild.py``)
 ``<state>/ledger.sock``
     where the relay listens, if one runs (``relay.py``)
+``<state>/boot.json``
+    which repositories may not be trusted yet (``boot.py``)
+``<state>/unsynced``, ``<state>/syncing``
+    which repositories may not be on the disk yet (``unsynced.py``)
 ``<state>/snapshot.lock``
     held by the process that makes snapshots
 
@@ -57,6 +61,9 @@ class Node:
         self.is_daemon = False
         # Whether repositories that are not there may start from snapshots.
         self.uses_snapshots = True
+        # The repository that is being compared with the ledger here, and
+        # may be touched although it is doubted.
+        self.examines = ''
 
     @classmethod
     def of(cls, ui: Any) -> Node:

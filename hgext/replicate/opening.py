@@ -8,6 +8,7 @@ from typing import Any
 
 from ..fleet import compat
 from ..fleet.edge import local
+from . import unsynced
 from .node import Hosted
 
 _EVOLUTION = {(b'experimental', b'evolution.createmarkers'): True}
@@ -30,7 +31,11 @@ def applying(repo: Any) -> Iterator[Any]:
     unfi = repo.unfiltered()
     ui = unfi.ui
     quiet = ui.quiet
-    with unfi.lock(wait=False), ui.configoverride(_EVOLUTION, b'replicate'):
+    with (
+        unsynced.writing(unfi._fleet),
+        unfi.lock(wait=False),
+        ui.configoverride(_EVOLUTION, b'replicate'),
+    ):
         unfi._fleet_applying = True
         ui.quiet = True
         try:

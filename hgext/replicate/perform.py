@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from mercurial import error
@@ -27,7 +28,7 @@ from ..fleet.core.errors import (
 )
 from ..fleet.core.ledger import Judged
 from ..fleet.edge import text
-from . import digest, lifecycle, payload
+from . import digest, lifecycle, payload, sums, unsynced
 from .node import Hosted
 from .opening import applying, open_repository
 
@@ -50,7 +51,8 @@ def perform(
                 f'this version cannot apply entries of kind {entry.kind.value}',
                 'upgrade hgfleet on this node',
             )
-        return action(hosted, judged, applied, repo)
+        with unsynced.writing(hosted):
+            return action(hosted, judged, applied, repo)
     except error.LockHeld:
         raise
     except Exception as problem:
@@ -78,9 +80,13 @@ def _as_bytes(argument: object) -> bytes:
     return str(argument).encode()
 
 
-def record(tr: Any, applied: Applied) -> None:
-    """Have the transaction write how far the repository has come."""
-    data = records.encode(applied)
+def record(repo: Any, tr: Any, applied: Applied) -> Applied:
+    """Have the transaction write how far the repository has come.
+
+    Returns the record, with the sums of what is written by now.
+    """
+    now = replace(applied, sums=sums.take(text(repo.path), applied.sums))
+    data = records.encode(now)
     # After finalisation: with it, the file would be lost in a transaction
     # that has passed its pre-finalisation stage already.
     tr.addfilegenerator(
@@ -89,6 +95,7 @@ def record(tr: Any, applied: Applied) -> None:
         lambda file: file.write(data),
         post_finalize=True,
     )
+    return now
 
 
 def _push(
@@ -115,7 +122,7 @@ def _push(
             after = now.after(
                 judged.state, step, hosted.node.barrier(hosted.partition)
             )
-            record(tr, after)
+            after = record(unfi, tr, after)
             failpoint.hit('perform.before-close')
         failpoint.hit('perform.closed')
     return after

@@ -34,11 +34,12 @@ from ..fleet.core.errors import (
 )
 from ..fleet.core.ledger import RepoState
 from ..fleet.core.mending import Cause
-from . import digest, payload
+from . import boot, digest, payload
 from .follow import catch_up
 from .node import Hosted
 from .perform import as_push, record
 from .publish import fenced, publish
+from .unsynced import Mark
 
 # Sorts after the names of all other validators: everybody has voted.
 _LAST = b'~~fleet'
@@ -83,7 +84,7 @@ def hosting(repo: Any, hosted: Hosted) -> None:
 def begin(repo: Any, hosted: Hosted, desc: bytes) -> None:
     """Prepare the repository, whose lock is held, for a new transaction.
 
-    Raises Inexpressible, Quarantined, Fenced, or LedgerUnavailable.
+    Raises Inexpressible, Doubted, Quarantined, Fenced, or LedgerUnavailable.
     """
     if desc in _REFUSED:
         raise _inexpressible(hosted, desc)
@@ -93,6 +94,9 @@ def begin(repo: Any, hosted: Hosted, desc: bytes) -> None:
             ', which is a mirror',
             'push to a primary over SSH',
         )
+    boot.guard(hosted)
+    mark = Mark(hosted)
+    repo._afterlock(lambda _success: mark.close())
     if repo.svfs.exists(b'journal'):
         repo.ui.warn(b'rolling back what a killed process left behind\n')
         repo.recover()
@@ -179,7 +183,7 @@ def _commit(repo: Any, hosted: Hosted, tr: Any) -> None:
     # Before everybody else's, which may fail.
     tr.addpostclose(b'-fleet', lambda _tr: ended.append(True))
     repo._afterlock(unlocked)
-    record(tr, applied.after(judged.state, None, 0))
+    record(repo, tr, applied.after(judged.state, None, 0))
     # By now all but the end of the journal is written; and then that too.
     tr.addfinalize(_LAST, lambda _tr: failpoint.hit('produce.finalized'))
     tr.addpostclose(b'~failpoint', lambda _: failpoint.hit('produce.closed'))
@@ -288,6 +292,19 @@ def unbundle(orig: Any, repo: Any, *args: Any) -> Any:
             if hasattr(problem, name):
                 setattr(raced, name, getattr(problem, name))
         raise raced from problem
+
+
+def trusted_only(orig: Any, server: Any, *args: Any) -> Any:
+    """Wrap sshserver.serveuntil: nothing doubted is served.
+
+    A power cut may have taken any part of it.
+    """
+    repo = server._repo
+    hosted = getattr(repo.unfiltered(), '_fleet', None) if repo else None
+    if hosted is not None:
+        with edge.refusing():
+            boot.guard(hosted)
+    return orig(server, *args)
 
 
 def pinned_revisions(orig: Any, repo: Any) -> Any:

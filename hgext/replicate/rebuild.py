@@ -43,7 +43,7 @@ from ..fleet.core.applied import Applied
 from ..fleet.core.errors import Diverged, SettingError
 from ..fleet.core.mending import Cause
 from ..fleet.edge import local, text
-from . import digest, lifecycle
+from . import boot, digest, lifecycle, unsynced
 from .follow import catch_up, catch_up_patiently, patiently
 from .node import Hosted, Node
 from .opening import open_repository
@@ -79,7 +79,8 @@ def rebuild(hosted: Hosted, reason: str, thoroughly: bool = True) -> Rebuilt:
     longer than a minute; the copy and the quarantine are then as they were.
     """
     folder = hosted.node.state('rebuild', hosted.file_name)
-    with _alone(folder):
+    # What takes its place is not on the disk yet either.
+    with _alone(folder), unsynced.writing(hosted):
         try:
             beside = _made(hosted, folder, thoroughly)
             failpoint.hit('rebuild.made')
@@ -89,12 +90,21 @@ def rebuild(hosted: Hosted, reason: str, thoroughly: bool = True) -> Rebuilt:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     _forget_oldest(hosted.node)
+    boot.lift(hosted)
+    return Rebuilt(hand_over(hosted), kept)
+
+
+def hand_over(hosted: Hosted) -> Applied:
+    """End the quarantine of a copy that is as it should be.
+
+    Raises what catching up raises.
+    """
     if os.path.exists(hosted.quarantine):
-        said = f'{hosted.name}: made anew; the daemon goes on with it soon'
+        said = f'{hosted.name}: mended; the daemon goes on with it soon'
         hosted.refuse(said, Cause.REBUILT)
     applied = catch_up_patiently(hosted, _BUSY)
     _lift(hosted)
-    return Rebuilt(applied, kept)
+    return applied
 
 
 def kept(node: Node) -> list[str]:

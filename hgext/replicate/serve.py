@@ -2,8 +2,9 @@
 
 One thread applies entries, in the order of each partition; another keeps
 the lease (``membership.py``); a third looks after the copies
-(``walker.py``).  On a primary, more of them tell a load balancer whether it
-can take pushes (``health.py``).
+(``walker.py``), and two more see to power cuts (``recovery.py``).  On a
+primary, more of them tell a load balancer whether it can take pushes
+(``health.py``).
 
 A repository that cannot be followed is quarantined: the reason goes into a
 file that the web tier and ``hgfleet status`` read, everything else goes on,
@@ -31,6 +32,7 @@ from ..fleet import adapters, daemon, edge, files
 from ..fleet.core.barrier import STREAM
 from ..fleet.core.entry import FENCE_KEY, Record
 from ..fleet.core.errors import (
+    Doubted,
     EntryUnreadable,
     FleetError,
     LedgerUnavailable,
@@ -43,7 +45,7 @@ from ..fleet.core.mending import Cause
 from ..fleet.core.snapshot import owner
 from ..fleet.settings import Settings
 from ..fleet.webgate import Gate
-from . import shelf, walker
+from . import boot, recovery, shelf, walker
 from .follow import catch_up
 from .health import Health, listen
 from .membership import Membership
@@ -84,10 +86,9 @@ class Follower:
         self._recall()
 
     def _load(self) -> dict[int, int]:
-        data = files.read(self.node.state(_POSITIONS))
-        known = json.loads(data) if data else {}
+        known = _positions(files.read(self.node.state(_POSITIONS)))
         return {
-            partition: int(known.get(str(partition), 0))
+            partition: known.get(str(partition), 0)
             for partition in range(self.node.settings.partitions)
         }
 
@@ -214,12 +215,8 @@ class Follower:
         of that: fences came earlier, and so did entries that were put off,
         or that went with a copy which was set aside to be made anew.
         """
-        try:
-            hosted = self.node.hosted(key)
-        except NameRefused as problem:
-            self.node.ui.warn(
-                edge.local(f'{problem}; its entries are skipped\n')
-            )
+        hosted = self._hosted(key)
+        if hosted is None:
             self.waiting.pop(key, None)
             return
         refused = hosted.refused()
@@ -228,17 +225,19 @@ class Follower:
             self._later(key)
             return
         try:
+            boot.guard(hosted)
             there = end is not None and hosted.applied().state.position >= end
             if not there or hosted.unfinished:
                 catch_up(hosted, self._repository(hosted))
         except error.LockHeld as problem:
-            self._put_off(hosted, problem)
-        except LedgerUnavailable as problem:
-            if not isinstance(problem, OutOfReach):
+            reason = f'{hosted.name} is locked by {problem.locker!r}'
+            self._put_off(hosted, reason, _BUSY_PAUSE)
+        except Doubted as problem:
+            self._put_off(hosted, str(problem), _FIRST_PAUSE)
+        except FleetError as problem:
+            if _is_away(problem):
                 # Nothing is wrong with this copy; readers go on.
                 raise
-            self._quarantine(hosted, problem)
-        except (Quarantined, FleetError) as problem:
             self._quarantine(hosted, problem)
         else:
             self.waiting.pop(key, None)
@@ -246,6 +245,15 @@ class Follower:
             if os.path.exists(hosted.quarantine):
                 files.remove(hosted.quarantine)
                 self.node.ui.status(edge.local(f'{key}: following again\n'))
+
+    def _hosted(self, key: str) -> Hosted | None:
+        try:
+            return self.node.hosted(key)
+        except NameRefused as problem:
+            self.node.ui.warn(
+                edge.local(f'{problem}; its entries are skipped\n')
+            )
+            return None
 
     def _repository(self, hosted: Hosted) -> Any:
         """Return the repository, kept open from use to use, if it exists."""
@@ -260,14 +268,13 @@ class Follower:
             self._open.popitem(last=False)
         return known[1]
 
-    def _put_off(self, hosted: Hosted, problem: error.LockHeld) -> None:
+    def _put_off(self, hosted: Hosted, reason: str, pause: float) -> None:
         self.waiting[hosted.name] = Retry(
-            self.node.clock.boot() + _BUSY_PAUSE, _FIRST_PAUSE
+            self.node.clock.boot() + pause, _FIRST_PAUSE
         )
         since = (hosted.partition, self.positions[hosted.partition])
         self._put_off_from.setdefault(hosted.name, since)
         if self.node.shows:
-            reason = f'{hosted.name} is locked by {problem.locker!r}'
             self._write(hosted, reason, Cause.WAITING)
 
     def _quarantine(self, hosted: Hosted, problem: FleetError) -> None:
@@ -296,8 +303,24 @@ class Follower:
         return True
 
 
+def _is_away(problem: FleetError) -> bool:
+    """Tell whether it is the ledger that cannot be asked now."""
+    is_there = isinstance(problem, OutOfReach)
+    return isinstance(problem, LedgerUnavailable) and not is_there
+
+
 def _nothing(_partition: int, _batch: list[Record]) -> None:
     pass
+
+
+def _positions(data: bytes | None) -> dict[str, int]:
+    """Return what the file says; nothing when a power cut has torn it."""
+    try:
+        return {
+            str(p): max(0, int(n)) for p, n in json.loads(data or b'').items()
+        }
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def _opened(hosted: Hosted) -> Any:
@@ -342,6 +365,7 @@ def serve(node: Node) -> None:
     stop = daemon.Stop()
     daemon.listen(stop)
     node.is_daemon = True
+    boot.assess(node, anew=True)
     follower = Follower(node)
     membership = Membership(node, follower.positions)
     health = Health(node, membership, follower.positions)
@@ -376,17 +400,22 @@ def serve(node: Node) -> None:
         health.begin(ledger())
         ledger().wait({STREAM: membership.position}, membership.until_next())
 
-    keeper = daemon.Beside(lambda: daemon.run(attend, stop, complain))
-    walking = daemon.Beside(
-        lambda: walker.go(
-            node, follower.damaged, membership.makes_snapshots, stop
-        )
+    examiner = recovery.Examiner(node, stop, complain)
+    beside = (
+        daemon.Beside(lambda: daemon.run(attend, stop, complain)),
+        daemon.Beside(
+            lambda: walker.go(
+                node, follower.damaged, membership.makes_snapshots, stop
+            )
+        ),
+        daemon.Beside(examiner.run),
+        daemon.Beside(lambda: recovery.keep_synced(node, stop, complain)),
     )
     node.ui.status(edge.local(f'{its.node}: following {its.ledger}\n'))
     node.ui.flush()
     daemon.run(follow_on, stop, hindered)
     health.step('it is being stopped')
-    keeper.join(2.0)
-    walking.join(2.0)
+    for one in beside:
+        one.join(2.0)
     node.ledger.close()
     held.close()

@@ -20,8 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from . import sums as summing
 from .errors import EntryUnreadable
 from .ledger import RepoState
+from .sums import Sum
 
 FILE = 'fleet-applied'
 VERSION = 1
@@ -50,10 +52,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Applied:
-    """The content of the file."""
+    """The content of the file.
+
+    ``sums`` are of the repository's files that no hash vouches for; empty
+    in what an earlier version has written.
+    """
 
     state: RepoState
     tail: tuple[Step, ...] = ()
+    sums: Mapping[str, Sum] = field(default_factory=dict)
 
     def after(
         self, state: RepoState, step: Step | None, barrier: int
@@ -66,7 +73,7 @@ class Applied:
         tail = [one for one in self.tail if one.offset >= barrier]
         if step is not None and step.offset >= barrier:
             tail.append(step)
-        return Applied(state, tuple(tail))
+        return Applied(state, tuple(tail), self.sums)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def view(applied: Applied, position: int) -> View:
 def encode(applied: Applied) -> bytes:
     """Return the bytes of the file."""
     state = applied.state
-    body = {
+    body: dict[str, Any] = {
         'version': VERSION,
         'seq': state.seq,
         'exists': state.exists,
@@ -122,6 +129,8 @@ def encode(applied: Applied) -> bytes:
         'fenced': sorted(state.fenced),
         'tail': [_step_out(step) for step in applied.tail],
     }
+    if applied.sums:
+        body['sums'] = summing.encode(applied.sums)
     return json.dumps(body, separators=(',', ':')).encode() + b'\n'
 
 
@@ -146,6 +155,7 @@ def decode(data: bytes) -> Applied:
                 fenced=frozenset(body['fenced']),
             ),
             tuple(_step_in(step) for step in body['tail']),
+            summing.decode(body.get('sums', {})),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as problem:
         raise EntryUnreadable(

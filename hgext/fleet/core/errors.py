@@ -115,6 +115,12 @@ class Diverged(Quarantined):
     """Applying an entry led to another digest than the ledger states."""
 
 
+class Doubted(FleetError):
+    """Not yet compared with the ledger since the machine was started."""
+
+    retry = True
+
+
 class Stale(FleetError):
     """This node is not allowed to serve: it cannot prove it is current."""
 

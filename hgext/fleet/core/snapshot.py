@@ -96,7 +96,11 @@ def owner(key: str) -> str:
 
 
 def made(applied: Applied, time: int, node: str) -> Snapshot:
-    """Return the snapshot, still without its blob, of what was applied."""
+    """Return the snapshot, still without its blob, of what was applied.
+
+    The sums are of files of this one copy.
+    """
+    applied = replace(applied, sums={})
     tail = applied.tail
     floor = tail[0].offset if tail else applied.state.position
     return Snapshot(applied, floor, time, node)
