@@ -21,6 +21,7 @@ help:
 	@echo 'make faults  let things fail, then compare all (N=$(N), SEED=, ARGS=)'
 	@echo 'make failover  kill primaries behind haproxy (N=200, SEED=, ARGS=)'
 	@echo 'make readback  read what was pushed (N=20000, SEED=, ARGS=)'
+	@echo 'make powercut  cut the power of ext4 disks, as root (N=, SEED=, ARGS=)'
 	@echo 'make bench   run the benchmarks'
 	@echo 'make clean   remove the environments and every cache in the tree'
 
@@ -45,6 +46,10 @@ failover readback:
 		$(if $(filter command line environment,$(origin N)),$(COUNT.$@) '$(N)') \
 		$(ARGS)
 
+powercut: setup
+	@exec $(VENV)/bin/python tests/faults/powercut.py --pushes '$(N)' \
+		$(if $(SEED),--seed '$(SEED)') $(ARGS)
+
 lint: setup
 	@exec $(VENV)/bin/python tests/run 'test-check-*.t' tests/unit/test_layers.py
 
@@ -60,4 +65,4 @@ clean:
 	rm -rf .venv .venv-* .venv*.lock build dist tests/names/*.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup up test faults failover readback lint format bench clean
+.PHONY: help setup up test faults failover readback powercut lint format bench clean

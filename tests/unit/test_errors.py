@@ -33,6 +33,7 @@ RETRY = {
     'DirectoryUnavailable': True,
     'Quarantined': False,
     'Diverged': False,
+    'Doubted': True,
     'Stale': True,
 }
 
