@@ -19,6 +19,7 @@ NAMES = (
     'bootstrap',
     'flat',
     'web',
+    'syncs',
 )
 _INTERRUPTED = 130
 
