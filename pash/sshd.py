@@ -126,6 +126,7 @@ def sshd_config(
     python: str = sys.executable,
     address: str = '127.0.0.1',
     spared: str = '',
+    warm: str = '',
 ) -> str:
     """Return the configuration of an sshd that serves the fleet only.
 
@@ -133,7 +134,8 @@ def sshd_config(
     the repositories; who it is comes from the key.  ``hgrc`` is the only
     configuration file that sessions read, ``directory`` the URL of the
     directory of users.  ``spared`` are addresses or networks, with commas
-    between them, that are never shut out.  Raises SettingError.
+    between them, that are never shut out.  ``warm`` is where a warm server
+    listens, or will.  Raises SettingError.
     """
     penalties = f'PerSourcePenaltyExemptList {word(spared)}\n' if spared else ''
     folder = os.path.dirname(os.path.abspath(__file__))
@@ -142,6 +144,7 @@ def sshd_config(
     lookup = (
         f'/usr/bin/env -i {word(python)} -I -S {word(folder)}/sshkeys.py'
         f' --hg {word(hg)} --hgrc {word(hgrc)} --directory {word(directory)}'
+        f'{f" --warm {word(warm)}" if warm else ""}'
     )
     return _SERVER.format(
         address=word(address),

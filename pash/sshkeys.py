@@ -4,7 +4,7 @@ sshd runs this as its ``AuthorizedKeysCommand``, with the type and the base64
 text of the key that a client offers:
 
     python -I -S sshkeys.py --hg /venv/bin/hg --hgrc FILE \\
-        --directory file:///etc/hgfleet/users.toml TYPE BASE64
+        --directory file:///etc/hgfleet/users.toml [--warm SOCKET] TYPE BASE64
 
 When an enabled user holds the key it prints one line in the format of
 ``authorized_keys``, which lets that key do nothing but run our forced
@@ -54,14 +54,16 @@ def word(text: str) -> str:
     )
 
 
-def line(hg: str, hgrc: str, user: str, key: str) -> str:
+def line(hg: str, hgrc: str, user: str, key: str, warm: str = '') -> str:
     """Return the authorized_keys line for a user's key (``type base64``).
 
-    Raises SettingError when a word is outside the safe alphabet.
+    ``warm`` is the socket of a warm server.  Raises SettingError when a word
+    is outside the safe alphabet.
     """
     command = (
         f'{word(sys.executable)} -I -S {word(_FOLDER)}/pash.py'
-        f' --hg {word(hg)} --hgrc {word(hgrc)} {word(user)}'
+        f' --hg {word(hg)} --hgrc {word(hgrc)}'
+        f'{f" --warm {word(warm)}" if warm else ""} {word(user)}'
     )
     return f'restrict,command="{command}" {key}\n'
 
@@ -71,20 +73,23 @@ def answer(argv: list[str]) -> str:
 
     Raises FleetError when the directory cannot be asked.
     """
-    if argv[:-2:2] != ['--hg', '--hgrc', '--directory'] or len(argv) != 8:
+    names = ['--hg', '--hgrc', '--directory', '--warm'][: len(argv) // 2 - 1]
+    if argv[:-2:2] != names or len(argv) not in (8, 10):
         from hgext3rd.fleet.core.errors import SettingError
 
         raise SettingError(
             'sshkeys.py was called with other arguments than '
-            '--hg FILE --hgrc FILE --directory URL TYPE BASE64',
+            '--hg FILE --hgrc FILE --directory URL [--warm SOCKET] '
+            'TYPE BASE64',
             'correct AuthorizedKeysCommand in the sshd configuration',
         )
-    _, hg, _, hgrc, _, url, kind, encoded = argv
+    hg, hgrc, url, *more = argv[1:-2:2]
+    kind, encoded = argv[-2:]
     key = f'{word(kind)} {word(encoded)}'
     name = recall(url.removeprefix(_FILE), key)
     if name is None:
         name = ask(url, key)
-    return line(hg, hgrc, name, key) if name else ''
+    return line(hg, hgrc, name, key, *more) if name else ''
 
 
 def recall(path: str, key: str) -> str | None:

@@ -342,5 +342,5 @@ What is missing or wrong on the server shuts the door.
   hgfleet: cannot run $TESTTMP/none: No such file or directory
   [1]
   $ "$bin/python" -I -S "$pash/pash.py" ann
-  hgfleet: pash.py: usage: --hg FILE --hgrc FILE USER
+  hgfleet: usage: pash.py --hg FILE --hgrc FILE [--warm SOCKET] USER
   [1]

@@ -43,6 +43,7 @@ The lines that it prints work as they are printed
   
   part         state * pid * restarts (glob)
   hg1.daemon   * 0 (glob)
+  hg1.warm     * 0 (glob)
   hg1.sshd     * 0 (glob)
   web1.daemon  * 0 (glob)
   web1.web     * 0 (glob)

@@ -6,6 +6,7 @@ supported, it can go.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Iterator
 from typing import Any
@@ -47,3 +48,15 @@ def stream_clone(repo: Any) -> tuple[int, int, Iterator[bytes]]:
     chosen = len(inspect.signature(generate).parameters) - 2
     count, size, chunks = generate(repo, *[None] * chosen, True)
     return count, size, chunks
+
+
+def request(words: list[bytes]) -> Any:
+    """Return the request to dispatch a command line.
+
+    Until 7.1 that was a class of ``dispatch``.
+    """
+    try:
+        made: Any = importlib.import_module('mercurial.main_script').request
+    except ImportError:
+        made = importlib.import_module('mercurial.dispatch').request
+    return made(words)

@@ -123,6 +123,7 @@ def furnish(fleet: Fleet, account: str) -> None:
             directory=layout.directory,
             python=tools.python,
             address=sockets.ADDRESS,
+            warm=place.warm,
             spared=sockets.ADDRESS if sshd.has_penalties(tools.sshd) else '',
         )
         _write(layout.sshd(node.name), server)

@@ -54,6 +54,11 @@ class Place:
         return f'{self.root}/state'
 
     @property
+    def warm(self) -> str:
+        """The socket of the node's warm server."""
+        return f'{self.state}/warm.sock'
+
+    @property
     def gunicorn(self) -> str:
         """The settings of the node's web server."""
         return f'{self.root}/gunicorn.conf.py'

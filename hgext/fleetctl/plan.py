@@ -15,7 +15,7 @@ from ..fleet.core.barrier import MIRROR, PRIMARY
 from ..fleet.core.errors import SettingError
 from .layout import Layout
 
-DAEMON, LEDGER, SSHD, WEB = 'daemon', 'ledger', 'sshd', 'web'
+DAEMON, LEDGER, WARM, SSHD, WEB = 'daemon', 'ledger', 'warm', 'sshd', 'web'
 MOST_NODES = 50
 READY = '.ready'
 APPLICATION = 'hgext3rd.fleet.web:application'
@@ -227,6 +227,8 @@ def parts(fleet: Fleet, ledger: str) -> list[Part]:
                 keep = (tools.hg, 'replicate::relay')
                 name = f'{node.name}.ledger'
                 made.append(Part(name, node.name, LEDGER, keep, own))
+            warm = (tools.hg, 'warmserver::serve')
+            made.append(Part(f'{node.name}.warm', node.name, WARM, warm, own))
             config = ('-f', layout.sshd(node.name))
             door = (tools.sshd, '-D', '-e', *config)
             made.append(Part(f'{node.name}.sshd', node.name, SSHD, door, env))

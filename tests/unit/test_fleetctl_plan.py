@@ -123,11 +123,12 @@ def test_parts_are_configured_by_their_node_alone() -> None:
     }
     made = plan.parts(fleet(Record(mirrors=1), env), LAYOUT.ledger)
     assert [one.name for one in made] == [
-        *('hg1.daemon', 'hg1.sshd', 'web1.daemon', 'web1.web'),
+        *('hg1.daemon', 'hg1.warm', 'hg1.sshd', 'web1.daemon', 'web1.web'),
     ]
     configured = {one.name: one.env.get('HGRCPATH') for one in made}
     assert configured == {
         'hg1.daemon': '/srv/fleet/nodes/hg1/hgrc',
+        'hg1.warm': '/srv/fleet/nodes/hg1/hgrc',
         'hg1.sshd': None,
         'web1.daemon': '/srv/fleet/nodes/web1/hgrc',
         'web1.web': '/srv/fleet/nodes/web1/hgrc',

@@ -43,7 +43,9 @@ def connect(link: socket.socket, path: str) -> None:
         link.connect(address(path, folder))
 
 
-def listen(path: str, backlog: int) -> socket.socket:
+def listen(
+    path: str, backlog: int, kind: int = socket.SOCK_STREAM
+) -> socket.socket:
     """Return a socket that listens at ``path``, for this user alone.
 
     It appears there complete, in place of what a killed process has left.
@@ -52,7 +54,7 @@ def listen(path: str, backlog: int) -> socket.socket:
     draft = f'{path}.new'
     with suppress(FileNotFoundError):
         os.unlink(draft)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_UNIX, kind)
     try:
         with opened(os.path.dirname(path)) as folder:
             listener.bind(address(draft, folder))

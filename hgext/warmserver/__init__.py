@@ -1,0 +1,62 @@
+"""serve SSH sessions from a process that is warm already
+
+Starting Mercurial for an SSH session takes a tenth of a second, before its
+first byte. :hg:`warmserver::serve` does that once, and then forks a process
+for each session, which is there in some milliseconds. The forced command
+hands it the connection through the socket ``warm.sock`` in ``fleet.state``::
+
+  [extensions]
+  fleetpash =
+  warmserver =
+
+It is used where it answers. While it does not run, is too busy, or finds
+that a file it was started from has changed, the forced command becomes the
+session itself, as it does without this extension; clients notice nothing but
+the time. What it serves is decided by :hg:`pash::session`, in either case.
+
+Before each session the server compares every module that it has loaded, and
+every configuration file that it has read, with what is on disk now. When one
+differs, that session is declined, and the server starts anew in its place;
+connections wait meanwhile. Configuration is read again for each session in
+any case, as are a repository's own settings and its hooks.
+
+``warmserver.workers`` (default 50)
+  how many sessions there may be at a time; further ones wait.
+
+Run it as the user that sshd lets people into; nobody else is served.
+SIGHUP makes it start anew, SIGTERM makes it end when its sessions have
+ended, after ten seconds at most.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mercurial import registrar
+
+from ..fleet import meta, settings
+
+testedwith = meta.TESTEDWITH
+minimumhgversion = meta.MINIMUM_HG
+buglink = meta.BUGLINK
+
+cmdtable: dict[bytes, Any] = {}
+command = registrar.command(cmdtable)
+
+configtable: dict[bytes, Any] = {}
+configitem = registrar.configitem(configtable)
+
+configitem(b'warmserver', b'workers', default=50)
+
+
+def uisetup(ui: Any) -> None:
+    """Register the settings that the fleet's extensions share."""
+    settings.declare(ui)
+
+
+@command(b'warmserver::serve', [], b'', norepo=True)
+def serve_command(ui: Any) -> int:
+    """be the warm server of this node until told to stop"""
+    from . import start
+
+    return start.serve(ui)
