@@ -1,0 +1,72 @@
+"""The server notices that it was started from other files."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mercurial import config
+
+from hgext3rd.warmserver import fresh
+
+
+def same_size(path: Path) -> None:
+    about = path.stat()
+    path.write_text('b')
+    # Within the same second, as far as a whole one is looked at.
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns + 1))
+
+
+def replaced(path: Path) -> None:
+    about = path.stat()
+    other = path.with_suffix('.new')
+    other.write_text('b')
+    os.utime(other, ns=(about.st_atime_ns, about.st_mtime_ns))
+    other.rename(path)
+
+
+@pytest.mark.parametrize('change', [same_size, replaced, Path.unlink])
+def test_any_change_is_noticed(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    one, other = tmp_path / 'one', tmp_path / 'other'
+    one.write_text('a')
+    other.write_text('a')
+    marks = fresh.Marks([str(one), str(other)])
+    assert len(marks) == 2
+    assert marks.changed() is None
+    change(other)
+    assert marks.changed() == os.fsencode(other)
+
+
+def test_what_was_missing_may_appear(tmp_path: Path) -> None:
+    missing = tmp_path / 'missing'
+    marks = fresh.Marks([str(missing)])
+    assert marks.changed() is None
+    assert marks.newest() == 0
+    missing.touch()
+    assert marks.changed() == os.fsencode(missing)
+
+
+# Mercurial leaves it to the collector to close what is included.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.filterwarnings('ignore::ResourceWarning')
+def test_includes_are_read_as_well(tmp_path: Path) -> None:
+    (tmp_path / 'hgrc').write_text('%include a.rc\n%include none.rc\n')
+    (tmp_path / 'a.rc').write_text('%include b.rc\n')
+    (tmp_path / 'b.rc').write_text('[ui]\n')
+    with fresh.reading() as seen:
+        config.config().read(os.fsencode(tmp_path / 'hgrc'))
+    names = {os.path.basename(path) for path in seen}
+    assert names == {b'hgrc', b'a.rc', b'b.rc', b'none.rc'}
+    gc.collect()
+    with fresh.reading() as seen:
+        pass
+    assert not seen
+
+
+def test_this_very_module_is_among_those_loaded() -> None:
+    assert __file__ in fresh.modules()
