@@ -3,6 +3,17 @@ What is wrong with a fleet, and what helps
 
   $ . "$TESTDIR/testlib/fleet.sh"
   $ up --ssh-port 0 --http-port 0 > /dev/null
+
+Nothing is to be mended here but by the doctor.
+
+  $ hgfleet down --data "$DATA" > /dev/null
+  $ cat >> "$DATA/local.rc" <<EOF
+  > [replicate]
+  > check-interval = never
+  > verify-interval = never
+  > snapshot-interval = never
+  > EOF
+  $ up > /dev/null
   $ cat > client.rc <<EOF
   > [ui]
   > ssh = ssh -F $DATA/client/ssh_config

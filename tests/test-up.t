@@ -34,7 +34,7 @@ The lines that it prints work as they are printed
     hg -R demo commit --addremove --user you --message "try it"
     hg -R demo push --ssh "ssh -F $TESTTMP/fleet/client/ssh_config" ssh://fleet/demo
     hgfleet status --data $TESTTMP/fleet
-  $ sh -e lines > shown; tail -n 16 shown
+  $ sh -e lines > shown; tail -n 17 shown
   remote: added 1 changesets with 1 changes to 1 files
   node  role     serves  offset  lag * (glob)
   hg1   primary  yes     2 * ssh://fleet/ (glob)

@@ -81,7 +81,9 @@ class Follower:
         self._put_off_from: dict[str, tuple[int, int]] = {}
         self._open: OrderedDict[str, tuple[Identity, Any]] = OrderedDict()
         # Found by others, and written down by this thread alone.
-        self._damaged: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._damaged: queue.SimpleQueue[tuple[str, str, Identity]] = (
+            queue.SimpleQueue()
+        )
         self.hear: Callable[[int, list[Record]], object] = _nothing
         self._recall()
 
@@ -103,18 +105,21 @@ class Follower:
         refused = self.node.hosted(repo).refused()
         return refused is not None and refused.cause is Cause.REBUILT
 
-    def damaged(self, repo: str, reason: str) -> None:
+    def damaged(self, repo: str, reason: str, copy: Identity) -> None:
         """Have a repository quarantined until it is made anew.
 
-        May be called by any thread; takes effect with the next step.
+        May be called by any thread; takes effect with the next step, unless
+        there is another copy in its place by then.
         """
-        self._damaged.put((repo, reason))
+        self._damaged.put((repo, reason, copy))
 
     def _put_aside(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                repo, reason = self._damaged.get_nowait()
+                repo, reason, copy = self._damaged.get_nowait()
                 hosted = self.node.hosted(repo)
+                if hosted.identity() != copy:
+                    continue
                 self._open.pop(repo, None)
                 self._put_off_from.pop(repo, None)
                 self.waiting.setdefault(repo, Retry(0.0, _FIRST_PAUSE))

@@ -31,7 +31,7 @@ from ..fleet.core.errors import EntryUnreadable, FleetError
 from ..fleet.core.walk import Choice, Here, Page, Task, Visit
 from ..fleet.daemon import Stop
 from ..fleet.webgate import Gate
-from .node import Node
+from .node import Identity, Node
 
 FIRST = 5.0
 """Seconds after the start of the daemon before it begins to walk."""
@@ -64,6 +64,8 @@ class Stopped(FleetError):
 
 
 Run = Callable[[Sequence[str]], Done]
+Damaged = Callable[[str, str, Identity], None]
+"""Hears which repository is damaged, why, and which copy of it was seen."""
 
 
 class Walker:
@@ -72,7 +74,7 @@ class Walker:
     def __init__(
         self,
         node: Node,
-        damaged: Callable[[str, str], None],
+        damaged: Damaged,
         makes_snapshots: Callable[[], bool],
         run: Run,
     ) -> None:
@@ -83,8 +85,8 @@ class Walker:
         self._path = node.state(walk.FILE)
         self._book = walk.decode(files.read(self._path))
         self._rest_until = 0.0
-        # What was found damaged, and is not quarantined yet.
-        self._told: set[str] = set()
+        # Copies that were found damaged, and are not quarantined yet.
+        self._told: dict[str, Identity] = {}
 
     def step(self) -> float:
         """Do what is due, at most one thing; return how long to wait then."""
@@ -122,8 +124,10 @@ class Walker:
         gate = Gate(self._node.settings, self._node.clock)
         found = {}
         known = {*gate.scan(), *self._book}
-        for name in known - quarantined - self._told:
+        for name in known - quarantined:
             hosted = self._node.hosted(name)
+            if self._told.get(name) == hosted.identity():
+                continue
             if os.path.exists(hosted.tombstone):
                 self._book.pop(name, None)
                 continue
@@ -141,7 +145,7 @@ class Walker:
         for name in self._node.quarantined():
             refused = self._node.hosted(name).refused()
             page = self._book.get(name, Page())
-            self._told.discard(name)
+            self._told.pop(name, None)
             if refused is None:
                 continue
             left = mending.due(refused, page.attempts, now)
@@ -162,15 +166,23 @@ class Walker:
 
     def _visit(self, choice: Choice) -> float:
         """Do it; return the CPU time that it took."""
+        copies = {
+            name: self._node.hosted(name).identity() for name in choice.names
+        }
         done = self._run((*_WORDS[choice.task], *_QUIETLY, *choice.names))
         rows = _rows(done.out)
-        for name in choice.names:
-            self._note(choice.task, name, rows.get(name), done)
+        for name, copy in copies.items():
+            self._note(choice.task, name, rows.get(name), done, copy)
         self._save()
         return done.spent
 
     def _note(
-        self, task: Task, name: str, row: Mapping[str, Any] | None, done: Done
+        self,
+        task: Task,
+        name: str,
+        row: Mapping[str, Any] | None,
+        done: Done,
+        copy: Identity,
     ) -> None:
         page = self._book.get(name, Page())
         now = self._node.clock.wall()
@@ -194,8 +206,8 @@ class Walker:
                 for what, visit in page.visits.items()
             }
             self._book[name] = replace(page, visits=visits, problem='')
-            self._told.add(name)
-            self._damaged(name, f'{name}: {found}')
+            self._told[name] = copy
+            self._damaged(name, f'{name}: {found}', copy)
             return
         # A snapshot that somebody else has made is as old as it says.
         listed = row.get('listed', True)
@@ -256,7 +268,7 @@ def _children() -> float:
 
 def go(
     node: Node,
-    damaged: Callable[[str, str], None],
+    damaged: Damaged,
     makes_snapshots: Callable[[], bool],
     stop: Stop,
 ) -> None:

@@ -212,7 +212,7 @@ def test_the_daemon_leaves_a_damaged_copy_alone_until_it_is_made_anew(
     files.remove(node.state('positions.json'))
     follower = Watched(node)
     follower.step()
-    follower.damaged('demo', 'demo: found')
+    follower.damaged('demo', 'demo: found', mirror.identity())
     follower.step()
     refused = mirror.refused()
     assert refused is not None
@@ -252,3 +252,19 @@ def test_a_ledger_that_is_away_is_no_fault_of_the_copy(
         refused = mirror.refused()
         assert refused is not None
         assert refused.cause is cause
+
+
+def test_what_was_found_in_a_copy_that_is_gone_does_not_count(
+    tmp_path: Path,
+) -> None:
+    node = make_node(tmp_path)
+    hosted = create(node)
+    follower = Follower(node)
+    follower.damaged('demo', 'demo: the old one is damaged', (1, 2, 3, 4))
+    follower.step()
+    assert hosted.refused() is None
+    follower.damaged('demo', 'demo: it is damaged', hosted.identity())
+    follower.step()
+    refused = hosted.refused()
+    assert refused is not None
+    assert refused.cause is Cause.DAMAGED

@@ -57,7 +57,7 @@ class World:
     def start(self) -> Walker:
         return Walker(
             self.node,
-            lambda name, reason: self.told.append((name, reason)),
+            lambda name, reason, _copy: self.told.append((name, reason)),
             lambda: True,
             self.run,
         )
