@@ -18,6 +18,19 @@ from testlib import kafka
 compat.initialize()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests must be run by one process, one after the other.
+
+    Those of a module may share a fleet.  Those of ``faults`` run whole fleets
+    against the clock, and two of them at once would be too much of a load.
+    """
+    for item in items:
+        folder, _slash, module = item.location[0].rpartition('/')
+        group = folder if folder.endswith('faults') else module
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope='session')
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One Kafka broker for all processes of this run; its address."""

@@ -154,9 +154,9 @@ def _run_pytest(
     report = scratch / 'pytest.xml'
     command = [
         *(sys.executable, '-m', 'pytest', '--junit-xml', str(report)),
-        # A module's tests stay together, since they may share a fleet.
+        # Which tests stay together says tests/conftest.py.
         *(['-n', str(options.jobs)] if chosen.whole else []),
-        *(['--dist', 'loadscope'] if chosen.whole else []),
+        *(['--dist', 'loadgroup'] if chosen.whole else []),
         '-v' if options.verbose else '-q',
         *chosen.items,
     ]
