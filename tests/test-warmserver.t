@@ -130,7 +130,7 @@ So are a repository's own settings, and hooks in files
   > [hooks]
   > pretxnclose.no = python:$TESTTMP/hook.py:no
   > EOF
-  $ for text in one two; do
+  $ for text in one three; do
   >     cat > ../hook.py <<EOF
   > def no(ui, **_):
   >     ui.warn(b'%s\n' % b'$text')
@@ -143,7 +143,7 @@ So are a repository's own settings, and hooks in files
   remote: one
   remote: pretxnclose.no hook failed
   abort: push failed on remote
-  remote: two
+  remote: three
   remote: pretxnclose.no hook failed
   abort: push failed on remote
   $ rm ../repos/demo/.hg/hgrc ../seen

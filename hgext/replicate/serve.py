@@ -363,6 +363,12 @@ def _tell(health: Health, its: Settings) -> None:
     listen(health, its.ready)
 
 
+def _announce(node: Node) -> None:
+    its = node.settings
+    node.ui.status(edge.local(f'{its.node}: following {its.ledger}\n'))
+    node.ui.flush()
+
+
 def serve(node: Node) -> None:
     """Be the daemon of ``node`` until told to stop."""
     its = node.settings
@@ -416,8 +422,7 @@ def serve(node: Node) -> None:
         daemon.Beside(examiner.run),
         daemon.Beside(lambda: recovery.keep_synced(node, stop, complain)),
     )
-    node.ui.status(edge.local(f'{its.node}: following {its.ledger}\n'))
-    node.ui.flush()
+    _announce(node)
     daemon.run(follow_on, stop, hindered)
     health.step('it is being stopped')
     for one in beside:

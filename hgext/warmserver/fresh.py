@@ -70,8 +70,9 @@ def reading() -> Iterator[set[bytes]]:
         seen.add(os.path.abspath(path))
         return real(self, path, *args, **options)
 
-    config.config.read = read
+    # By name, as everybody wraps methods of Mercurial's.
+    setattr(config.config, 'read', read)  # noqa: B010
     try:
         yield seen
     finally:
-        config.config.read = real
+        setattr(config.config, 'read', real)  # noqa: B010

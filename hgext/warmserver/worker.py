@@ -86,8 +86,8 @@ def _decline(link: socket.socket, reason: str) -> None:
 
 def _become(asked: Request, descriptors: list[int], hgrc: bytes) -> None:
     """Take on what sshd has given to the forced command."""
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+    for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(one, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)

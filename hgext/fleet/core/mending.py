@@ -82,7 +82,7 @@ def due(quarantine: Quarantine, attempts: Attempts, now: float) -> float | None:
 
 def _left(since: float, pause: float, now: float) -> float:
     # Else the clock was set back.
-    return max(0.0, since + pause - now) if since <= now else 0.0
+    return max(0.0, pause - (now - since)) if since <= now else 0.0
 
 
 def encode(quarantine: Quarantine) -> bytes:
