@@ -28,21 +28,25 @@ All of them are made when none is named
     "blob": "*", (glob)
     "digest": "*", (glob)
     "fresh": false,
+    "listed": true,
     "name": "demo",
     "position": *, (glob)
     "removed": 0,
     "seq": 2,
-    "size": * (glob)
+    "size": *, (glob)
+    "time": * (glob)
    },
    {
     "blob": null,
     "digest": "",
     "fresh": false,
+    "listed": true,
     "name": "gone",
     "position": *, (glob)
     "removed": 0,
     "seq": 2,
-    "size": 0
+    "size": 0,
+    "time": * (glob)
    }
   ]
   $ on p1 hg replicate::snapshot nowhere demo ../etc

@@ -11,12 +11,12 @@ A part that is killed is started again, and that is counted
 
   $ kill -9 $(running '*[one["process"][0] for one in now["parts"]]')
   $ again() {
-  >     [ "$(say '*[one["restarts"] for one in fleet["nodes"]]')" = '2 2 2' ] \
+  >     [ "$(say '*[one["restarts"] for one in fleet["nodes"]]')" = '3 3 2' ] \
   >         && hgfleet status --check --data "$DATA" > /dev/null
   > }
   $ poll again
   $ say '*[n["exit"] for one in fleet["nodes"] for n in one["parts"]]'
-  -9 -9 -9 -9 -9 -9
+  -9 -9 -9 -9 -9 -9 -9 -9
   $ for each in fleet fleet2; do
   >     hg identify --ssh "ssh -F $DATA/client/ssh_config" ssh://$each/demo
   > done

@@ -102,6 +102,8 @@ def test_a_part_that_is_missing_is_enough(behind: Run, kind: str) -> None:
     first = pushed(behind)
     other = 'hg2' if first == 'hg1' else 'hg1'
     behind.machines.kill(first, kind)
+    # A push that came before anybody has noticed would be taken, too.
+    up(behind, other)
     assert pushed(behind) == other
     up(behind, other)
     behind.machines.start(first)
