@@ -94,8 +94,8 @@ the next start goes on where that one ended
   > missing:required = yes
   > EOF
   $ hgfleet up --data "$DATA" --detach > out
-  abort: *.daemon ends whenever it is started: * (glob)
-  (see $TESTTMP/fleet/log/*.daemon.log) (glob)
+  abort: *.* ends whenever it is started: * (glob)
+  (see $TESTTMP/fleet/log/*.log) (glob)
   [255]
   $ left
   $ tail -n 1 out

@@ -26,7 +26,9 @@ def uisetup(ui: Any) -> None:
         from hgext3rd.replicate import recovery
     node = os.fsdecode(ui.config(b'fleet', b'node') or b'')
     root = os.fsdecode(ui.config(b'fleet', b'root') or b'/nowhere/at/all')
-    with open(os.path.join(root, '..', '..', 'boots.json')) as file:
+    # The disk with the root may just have lost its power.
+    above = os.path.dirname(os.path.dirname(root))
+    with open(os.path.join(above, 'boots.json')) as file:
         said = json.load(file)
     weak = said['weak']
 
