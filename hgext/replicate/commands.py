@@ -39,11 +39,10 @@ def serve_command(ui: Any, **opts: Any) -> None:
     node's lease, and on a mirror writes up to where repositories may be
     shown.
     """
-    # Lazy imports are not safe where threads begin.
-    import hgdemandimport
+    # Imported here: a push has no use for it, and pays for its imports.
+    from ..fleet import eager
 
-    with hgdemandimport.deactivated(), edge.refusing():
-        # Imported here: a push has no use for it, and pays for its imports.
+    with eager.imports(), edge.refusing():
         from .serve import serve
 
         serve(Node.of(ui))
@@ -63,10 +62,9 @@ def relay_command(ui: Any, **opts: Any) -> None:
     ledger itself while it does not; only the time that connecting takes is
     saved. With a ledger in SQLite there is nothing to save.
     """
-    # Lazy imports are not safe where threads begin.
-    import hgdemandimport
+    from ..fleet import eager
 
-    with hgdemandimport.deactivated(), edge.refusing():
+    with eager.imports(), edge.refusing():
         from .relay import serve
 
         serve(Node.of(ui))

@@ -89,6 +89,9 @@ class NetProxy:
             each.cancel()
         if tasks:
             self._loop.run_until_complete(asyncio.wait(tasks))
+        # What has been aborted is closed in the turn after.
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
     def front(self, name: str, port: int) -> int:
