@@ -12,7 +12,7 @@ from .blockdev import Disk
 from .powercut import Plan, Report
 
 THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
-PUSHES, CUTS = (60, 6) if THOROUGH else (12, 2)
+PUSHES, CUTS = (24, 3) if THOROUGH else (12, 2)
 SEED = os.environ.get('HGFLEET_SEED') or '2026'
 
 pytestmark = pytest.mark.skipif(
