@@ -94,6 +94,8 @@ def found(layout: Layout) -> None:
     if not os.path.exists(layout.access):
         files.replace(layout.access, text.ACCESS.encode())
     adapters.open_ledger(layout.ledger).close()
+    # Of keys, ssh-keygen syncs nothing; nobody could log in without them.
+    files.sync_system(layout.root)
 
 
 def furnish(fleet: Fleet, account: str) -> None:
