@@ -183,6 +183,11 @@ class Reader:
             self._complain(name, repo, way, f'answers {status}: {body[:200]!r}')
             return
         place = shown(way, body, shelf.places, wanted)
+        deadline = time.monotonic() + _TIMEOUT
+        while place is None and time.monotonic() < deadline:
+            # It may be so new that its author has not said yet what it is.
+            time.sleep(0.01)
+            place = shown(way, body, shelf.places, wanted)
         if place is None:
             words = f'does not show {wanted}: {body[:200]!r}'
             self._complain(name, repo, way, words)
