@@ -190,3 +190,15 @@ A server that is killed, or told to stop, is not missed
   warm.lock
   $ door ann '' | head -n 1
   Hello ann. This is a Mercurial server; there is no shell here.
+
+When all of its workers are busy, it waits without doing anything
+
+  $ printf '[warmserver]\nworkers = 1\n' >> extra.rc
+  $ rm log; start
+  $ used() { cut -d ' ' -f 14,15 /proc/$server/stat | tr ' ' +; }
+  $ sleep 7 | "$TESTTMP/door" ann host 'hg -R demo serve --stdio' & session=$!
+  $ sleep 1; before=$(($(used)))
+  $ door ann '' | head -n 1
+  Hello ann. This is a Mercurial server; there is no shell here.
+  $ [ $(($(used) - before)) -lt 100 ] || echo "it was busy: $before, $(used)"
+  $ wait $session; kill $server; wait $server

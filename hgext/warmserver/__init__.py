@@ -21,7 +21,8 @@ connections wait meanwhile. Configuration is read again for each session in
 any case, as are a repository's own settings and its hooks.
 
 ``warmserver.workers`` (default 50)
-  how many sessions there may be at a time; further ones wait.
+  how many sessions there may be at a time; further ones wait for some
+  seconds, and then begin without the server.
 
 Run it as the user that sshd lets people into; nobody else is served.
 SIGHUP makes it start anew, SIGTERM makes it end when its sessions have

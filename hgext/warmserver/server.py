@@ -9,6 +9,7 @@ has arrived on it, and closed when nothing does in ``PATIENCE`` seconds.
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import socket
@@ -36,6 +37,11 @@ DRAIN = 10.0
 
 _BACKLOG = 512
 _TICK = 0.5
+
+
+def _drain(waking: socket.socket) -> None:
+    with suppress(BlockingIOError):
+        waking.recv(4096)
 
 
 @dataclass
@@ -106,15 +112,18 @@ class Server:
 
     def _turn(self, listener: socket.socket, waking: socket.socket) -> None:
         self._reap()
-        free = len(self._children) < self._workers
-        accepts = free and len(self._waiting) < WAITING
-        self._watch(listener, accepts)
+        if len(self._children) >= self._workers:
+            # Until a session ends there is nothing to do for who has spoken.
+            select.select([waking], [], [], _TICK)
+            _drain(waking)
+            self._forget_late()
+            return
+        self._watch(listener, len(self._waiting) < WAITING)
         for key, _events in self._selector.select(_TICK):
             if key.fileobj is listener:
                 self._accept(listener)
             elif key.fileobj is waking:
-                with suppress(BlockingIOError):
-                    waking.recv(4096)
+                _drain(waking)
             elif len(self._children) < self._workers:
                 self._serve(self._waiting[key.fd], listener)
         self._forget_late()
