@@ -13,16 +13,13 @@ made again, from the start.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from mercurial import error
 from mercurial.utils import stringutil
 
 from hgext3rd.pushlog.store import Pushlog
@@ -34,7 +31,16 @@ from ..fleet.core.applied import Applied
 from ..fleet.core.errors import Diverged, FleetError, Quarantined
 from ..fleet.core.snapshot import Snapshot
 from ..fleet.edge import local, text
-from . import boot, digest, lifecycle, shelf, snapfile, sums, unsynced
+from . import (
+    boot,
+    digest,
+    exclusive,
+    lifecycle,
+    shelf,
+    snapfile,
+    sums,
+    unsynced,
+)
 from .node import Hosted, Node
 
 _HOLDER = b'another bootstrap on this node'
@@ -197,16 +203,5 @@ class _Watched:
         return data
 
 
-@contextlib.contextmanager
-def _alone(node: Node) -> Iterator[None]:
-    """Let one process of this node at a time do this; else LockHeld."""
-    path = node.state('new', 'lock')
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, 'ab') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise error.LockHeld(
-                errno.EAGAIN, local(path), local(path), _HOLDER
-            ) from None
-        yield
+def _alone(node: Node) -> AbstractContextManager[None]:
+    return exclusive.alone(node.state('new', 'lock'), _HOLDER)

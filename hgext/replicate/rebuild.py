@@ -22,16 +22,15 @@ knows which entries it passed over meanwhile.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from mercurial import error, lock, verify
+from mercurial import lock, verify
 from mercurial import vfs as vfsmod
 from mercurial.utils import stringutil
 
@@ -43,7 +42,7 @@ from ..fleet.core.applied import Applied
 from ..fleet.core.errors import Diverged, SettingError
 from ..fleet.core.mending import Cause
 from ..fleet.edge import local, text
-from . import boot, digest, lifecycle, unsynced
+from . import boot, digest, exclusive, lifecycle, unsynced
 from .follow import catch_up, catch_up_patiently, patiently
 from .node import Hosted, Node
 from .opening import open_repository
@@ -255,17 +254,6 @@ def _locked(inside: str) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _alone(folder: str) -> Iterator[None]:
-    """Let one process of this node at a time do this; else LockHeld."""
+def _alone(folder: str) -> AbstractContextManager[None]:
     above, name = os.path.split(folder)
-    path = os.path.join(above, f'.{name}')
-    os.makedirs(above, exist_ok=True)
-    with open(path, 'ab') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise error.LockHeld(
-                errno.EAGAIN, local(path), local(path), _HOLDER
-            ) from None
-        yield
+    return exclusive.alone(os.path.join(above, f'.{name}'), _HOLDER)
