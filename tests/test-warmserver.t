@@ -195,10 +195,27 @@ When all of its workers are busy, it waits without doing anything
 
   $ printf '[warmserver]\nworkers = 1\n' >> extra.rc
   $ rm log; start
-  $ used() { cut -d ' ' -f 14,15 /proc/$server/stat | tr ' ' +; }
-  $ sleep 7 | "$TESTTMP/door" ann host 'hg -R demo serve --stdio' & session=$!
-  $ sleep 1; before=$(($(used)))
-  $ door ann '' | head -n 1
-  Hello ann. This is a Mercurial server; there is no shell here.
-  $ [ $(($(used) - before)) -lt 100 ] || echo "it was busy: $before, $(used)"
-  $ wait $session; kill $server; wait $server
+  $ cat > busy.py <<EOF
+  > import os, socket, subprocess, time
+  > def used():
+  >     with open('/proc/$server/stat') as file:
+  >         return sum(map(int, file.read().split()[13:15]))
+  > link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+  > link.connect('$TESTTMP/state/warm.sock')
+  > session = subprocess.Popen(
+  >     ['$TESTTMP/door', 'ann', 'host', 'hg -R demo serve --stdio'],
+  >     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+  > session.stdin.write(b'hello\\n')
+  > session.stdin.flush()
+  > session.stdout.readline()
+  > before = used()
+  > link.send(b'x')
+  > time.sleep(2)
+  > print('still' if used() - before < 60 else f'busy: {used() - before}')
+  > session.communicate()
+  > print(link.recv(100).decode())
+  > EOF
+  $ "$PYTHON" busy.py
+  still
+  no three descriptors belong to a request
+  $ kill $server; wait $server
