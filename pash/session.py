@@ -10,6 +10,7 @@ may not read are answered in the same words.
 from __future__ import annotations
 
 import os
+import select
 import time
 import traceback
 from typing import Any
@@ -29,6 +30,8 @@ from . import grammar, readonly
 REFUSED = 1
 BROKEN = 70  # EX_SOFTWARE of sysexits.h
 LATER = 75  # EX_TEMPFAIL of sysexits.h
+
+_STDIN = 0
 
 _BANNER = """\
 Hello {name}. This is a Mercurial server; there is no shell here.
@@ -115,11 +118,37 @@ def _serve(ui: Any, user: User, repo: str) -> int:
         wireprotoserver.sshserver(opened.ui, opened).serve_forever()
     except error.Error:
         raise  # Mercurial says these in one line
-    except Exception:  # noqa: BLE001 it is kept, for the administrator
-        return _broken(ui)
+    except Exception as problem:  # noqa: BLE001 kept for the administrator
+        return _hung_up(ui) if _has_gone(problem) else _broken(ui)
     finally:
         opened.close()
     return 0
+
+
+def _has_gone(problem: Exception) -> bool:
+    """Tell whether this is what a client that hangs up makes of a session.
+
+    In the middle of a request Mercurial finds nothing where it expects a
+    number.
+    """
+    if isinstance(problem, ValueError):
+        return _at_end(_STDIN)
+    return isinstance(problem, BrokenPipeError | ConnectionResetError)
+
+
+def _at_end(descriptor: int) -> bool:
+    """Tell whether there is nothing to read, and never will be."""
+    try:
+        ready, _, _ = select.select([descriptor], [], [], 0)
+        return bool(ready) and not os.read(descriptor, 1)
+    except OSError:
+        return True
+
+
+def _hung_up(ui: Any) -> int:
+    ui.log(b'pash', b'the client hung up in the middle of a request\n')
+    ui.error(b'hgfleet: the connection ended in the middle of a request\n')
+    return LATER
 
 
 def _broken(ui: Any) -> int:

@@ -309,6 +309,19 @@ A defect is kept for the administrator; the client gets no traceback.
   
   $ mv good.rc primary.rc
 
+A client that hangs up in the middle of a push is no defect.
+
+  $ cp primary.rc good2.rc
+  $ printf '[fleet]\nstate = %s\n' "$TESTTMP" >> primary.rc
+  $ printf 'unbundle\nheads 10\n666f726365' > asked
+  $ "$TESTTMP/door" ann host 'hg -R demo serve --stdio' < asked
+  0
+  hgfleet: the connection ended in the middle of a request
+  [75]
+  $ grep -c Traceback errors.log
+  1
+  $ mv good2.rc primary.rc
+
 What is missing or wrong on the server shuts the door.
 
   $ mv users.toml away.toml
