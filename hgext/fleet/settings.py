@@ -23,7 +23,8 @@ their names and defaults are.  An extension of the fleet calls
     partitions = 8                 # never change it on a running fleet
     partition-map.10 = 4: try      # partitions, and the start of a name
     inline-limit = 64 KB          # larger payloads go to the blob store
-    lease = 5                      # seconds
+    lease = 5                      # seconds; on mirrors of a ledger that
+                                   # is elsewhere, 20
     wait = none                    # or visible: a push returns when it is
                                    # readable on every live mirror
     check-share = 5%               # of one core, for all of these:
@@ -61,7 +62,7 @@ ITEMS: tuple[tuple[bytes, bytes, Any], ...] = (
     (b'devel', b'fleet-failpoint', b''),
     (b'replicate', b'partitions', 8),
     (b'replicate', b'inline-limit', b'64 KB'),
-    (b'replicate', b'lease', b'5'),
+    (b'replicate', b'lease', None),
     (b'replicate', b'wait', b'none'),
     (b'replicate', b'check-share', b'5%'),
     (b'replicate', b'check-interval', b'1 hour'),
@@ -75,6 +76,13 @@ _UNITS = {
     **{'hour': 3600.0, 'h': 3600.0, 'day': 86400.0, 'd': 86400.0},
 }
 _INTERVAL = re.compile(r'([0-9]+(?:\.[0-9]+)?) ?([a-z]+)')
+
+LEASE, FAR_LEASE = '5', '20'
+"""Leases when none is set, in seconds.
+
+The longer one is for a mirror whose ledger is on other machines: it serves on
+while they elect a new leader.
+"""
 
 ROLES = ('primary', 'mirror')
 WAITS = ('none', 'visible')
@@ -146,7 +154,7 @@ def read(ui: Any) -> Settings:
         partitions=_positive(ui, 'partitions'),
         partition_rules=_rules(ui),
         inline_limit=ui.configbytes(b'replicate', b'inline-limit'),
-        lease=_seconds(_text(ui, 'replicate', 'lease')),
+        lease=_seconds(_text(ui, 'replicate', 'lease') or _lease(ui)),
         wait=_one_of('replicate.wait', _text(ui, 'replicate', 'wait'), WAITS),
         pace=Pace(
             share=_share(_text(ui, 'replicate', 'check-share')),
@@ -176,6 +184,12 @@ def _positive(ui: Any, item: str) -> int:
     if value < 1:
         raise SettingError(f'replicate.{item} is {value}; use 1 or more')
     return value
+
+
+def _lease(ui: Any) -> str:
+    far = not _text(ui, 'fleet', 'ledger').startswith('sqlite://')
+    is_mirror = _text(ui, 'fleet', 'role') == 'mirror'
+    return FAR_LEASE if far and is_mirror else LEASE
 
 
 def _seconds(value: str) -> float:

@@ -19,7 +19,9 @@ from mercurial import ui as uimod
 
 from ..fleet import adapters, files
 from ..fleet.core import retention, walk
+from ..fleet.core.barrier import MIRROR
 from ..fleet.core.errors import FleetError
+from ..fleet.settings import Settings
 from ..replicate import check
 from ..replicate.node import Hosted, Node
 from . import founding, gather, plan, repos, status, survey
@@ -43,9 +45,12 @@ def examine(layout: Layout, hg: str, copies: int) -> Iterator[Finding]:
     machines is to keep each record.  Raises FleetError when looking itself
     is impossible.
     """
-    first = plan.nodes(founding.record(layout))[0].name
+    nodes = [one.name for one in plan.nodes(founding.record(layout))]
+    first = nodes[0]
     found = list(_ledger(layout, first, copies))
     yield from found
+    for name in nodes:
+        yield from lease(repos.settings_of(layout, name))
     if found:
         return
     node = Node(uimod.ui(), repos.settings_of(layout, first))
@@ -146,6 +151,23 @@ def _ledger(layout: Layout, node: str, copies: int) -> Iterator[Finding]:
             if missing
             else None,
         )
+
+
+def lease(its: Settings) -> list[Finding]:
+    """Return what is wrong with the lease of a node."""
+    outage = adapters.outage_of_ledger(its.ledger)
+    # It is renewed when a third of it has passed.
+    if its.role != MIRROR or its.lease * 2 / 3 >= outage:
+        return []
+    return [
+        Finding(
+            its.node,
+            f'its lease of {its.lease:g} s may run out before the ledger has a '
+            f'new leader, which takes some {outage:g} s',
+            f'set replicate.lease to {outage * 1.5:g} or more for it, or '
+            'leave that out',
+        )
+    ]
 
 
 def _rebuilding(

@@ -186,4 +186,6 @@ def _left(shows: Shown | None, clock: Clock) -> float:
 def _serves(node: Node) -> bool:
     if node.role == MIRROR:
         return sockets.get(node.port, '/readyz', _PROBE) == 200
+    if node.ready and sockets.get(node.ready, '/readyz', _PROBE) != 200:
+        return False
     return sockets.greets(node.port, _PROBE)

@@ -184,8 +184,12 @@ def ports(nodes: Iterable[Node]) -> dict[str, int]:
 
 
 def placed(node: Node) -> Node:
-    """Return the node with the port that it was given last."""
-    return replace(node, port=node.port or node.liked)
+    """Return the node with the ports that it was given last."""
+    return replace(
+        node,
+        port=node.port or node.liked,
+        ready=node.ready or node.ready_liked,
+    )
 
 
 def environment(outer: Mapping[str, str]) -> dict[str, str]:

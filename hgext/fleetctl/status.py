@@ -105,7 +105,7 @@ def complaints(said: dict[str, Any], repositories: bool = True) -> list[str]:
         for part in node['parts']:
             if part['pid'] is None:
                 found.append(f'{part["name"]} is {part["state"]}')
-        if not node['serving']:
+        if not node['serving'] and not node['fenced']:
             found.append(f'{node["name"]} does not serve')
         if node['fenced']:
             found.append(f'{node["name"]} is fenced: it takes no pushes')

@@ -57,7 +57,7 @@ node of the fleet, a mirror rather than a primary, makes snapshots.
 ``replicate.inline-limit`` (default 64 KB)
   payloads larger than this go to the blob store.
 
-``replicate.lease`` (default 5 seconds)
+``replicate.lease`` (seconds; default 5, and 20 on a mirror with Kafka)
   how long a mirror may serve, and is waited for, after its last sign of
   life.
 

@@ -11,6 +11,7 @@ from mercurial import ui as uimod
 
 from hgext3rd.fleet import settings
 from hgext3rd.fleet.core.errors import FleetError, NameRefused, SettingError
+from hgext3rd.fleetctl import doctor
 from testlib import hgrepo as _no_hgrc_of_this_machine  # noqa: F401
 
 LEAST = """
@@ -85,6 +86,21 @@ def test_declaring_twice_is_harmless_and_keeps_the_defaults() -> None:
     settings.declare(ui)
     for section, item, default in settings.ITEMS:
         assert ui.config(section, item) == default
+
+
+def test_a_mirror_of_a_ledger_elsewhere_outlasts_an_election(
+    read: Read,
+) -> None:
+    kafka = LEAST + 'ledger = kafka://broker/fleet\n'
+    assert read(kafka).lease == 5
+    assert read(kafka, 'role = mirror').lease == 20
+    assert read(LEAST, 'role = mirror').lease == 5
+    set_by_hand = read(kafka, 'role = mirror\n[replicate]\nlease = 7')
+    assert set_by_hand.lease == 7
+    assert doctor.lease(read(kafka, 'role = mirror')) == []
+    (finding,) = doctor.lease(set_by_hand)
+    assert finding.about == 'hg1'
+    assert 'lease of 7 s may run out' in finding.what
 
 
 @pytest.mark.parametrize('item', ['node', 'root', 'state', 'ledger', 'blobs'])

@@ -84,6 +84,12 @@ def keeping_of_ledger(url: str) -> Keeping:
     return _load('kafka_topics:keeping')(where)  # type: ignore[no-any-return]
 
 
+def outage_of_ledger(url: str) -> float:
+    """Return how many seconds a ledger may be away when a machine ends."""
+    scheme = url.partition('://')[0]
+    return _load('kafka_topics:ELECTION') if scheme == 'kafka' else 0.0
+
+
 def prepare_ledger(url: str, partitions: int, copies: int) -> None:
     """Make what a ledger needs before it is first used; harmless later."""
     scheme, _mark, place = url.partition('://')

@@ -30,6 +30,10 @@ from ..core.retention import Keeping
 from .kafka_client import LARGEST, Held, options, renamed
 from .kafka_url import Place
 
+ELECTION = 12.0
+"""Seconds without a leader when a broker ends, with the brokers' defaults:
+``broker.session.timeout.ms`` (9000), and the election."""
+
 _ROOM = 64 << 10
 """Bytes of an entry beside its payload."""
 
