@@ -13,6 +13,7 @@ import os
 import select
 import time
 import traceback
+from contextlib import closing
 from typing import Any
 
 from mercurial import encoding, error, wireprotoserver
@@ -21,7 +22,7 @@ from hgext3rd.fleet import adapters, compat, edge
 from hgext3rd.fleet.core import access, names
 from hgext3rd.fleet.core.access import Decision, Rules, Verb
 from hgext3rd.fleet.core.errors import Denied, FleetError, SettingError
-from hgext3rd.fleet.ports import User
+from hgext3rd.fleet.ports import Directory, User
 from hgext3rd.replicate import boot, follow
 from hgext3rd.replicate.node import Node
 
@@ -46,8 +47,13 @@ def run(ui: Any, person: str) -> int:
     """Serve the person whom sshd has recognised; return the exit code."""
     command = edge.text(encoding.environ.get(b'HGFLEET_COMMAND', b''))
     try:
-        user = _known(ui, names.person(person))
-        return _answer(ui, user, grammar.parse(command))
+        with closing(_directory(ui)) as directory:
+            user = _known(directory, names.person(person))
+            # Nobody waits for what is noted after the session.
+            try:
+                return _answer(ui, user, grammar.parse(command))
+            finally:
+                directory.seen(user.name)
     except FleetError as problem:
         ui.log(
             b'pash', b'%s: %s\n', edge.local(person), edge.local(f'{problem}')
@@ -58,8 +64,19 @@ def run(ui: Any, person: str) -> int:
         return LATER if problem.retry else REFUSED
 
 
-def _known(ui: Any, person: str) -> User:
-    directory = adapters.open_directory(_setting(ui, b'directory'))
+def _directory(ui: Any) -> Directory:
+    def told(name: str, age: float) -> None:
+        ui.log(
+            b'pash',
+            b'%s: the directory is away, and this was proven %d s ago\n',
+            edge.local(name),
+            int(age),
+        )
+
+    return adapters.open_directory(_setting(ui, b'directory'), told)
+
+
+def _known(directory: Directory, person: str) -> User:
     user = directory.user(person)
     if user is None:
         raise Denied(f'{person} is not known here', 'ask an administrator')

@@ -191,7 +191,9 @@ def main() -> int:
 def _find_packages() -> None:
     """Let a Python that was started with -I and -S import the fleet."""
     sys.path.append(_FOLDER.rpartition('/')[0])
-    if sys.version_info < (3, 11):  # tomli stands in for tomllib
+    plain = any(one.startswith(_FILE) for one in sys.argv)
+    if not plain or sys.version_info < (3, 11):
+        # A driver, or tomli, which stands in for tomllib.
         prefix = sys.executable.rpartition('/bin/')[0]
         version = 'python%d.%d' % sys.version_info[:2]
         sys.path.append(f'{prefix}/lib/{version}/site-packages')

@@ -126,6 +126,14 @@ class Directory(Protocol):
         """Yield every user, by name."""
         ...
 
+    def seen(self, name: str) -> None:
+        """Note that a user has logged in, where that is kept; no errors."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; harmless when repeated."""
+        ...
+
 
 class Clock(Protocol):
     """The two times: what people call now, and what only moves forward."""

@@ -18,6 +18,7 @@ import functools
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,11 @@ LEDGERS = {
     'sqlite': 'ledger_sqlite:SqliteLedger',
 }
 BLOBS = {'file': 'blobs_dir:DirBlobs', 's3': 'blobs_s3:S3Blobs'}
-DIRECTORIES = {'file': 'directory_file:FileDirectory'}
+DIRECTORIES = {
+    'file': 'directory_file:FileDirectory',
+    'ldap': 'directory_ldap:open_ldap',
+    'ldaps': 'directory_ldap:open_ldaps',
+}
 
 _LOCAL = frozenset({'relay', 'sqlite', 'file'})
 
@@ -103,9 +108,18 @@ def open_blobs(url: str) -> Blobs:
     return _open('[fleet] blobs', BLOBS, url)  # type: ignore[no-any-return]
 
 
-def open_directory(url: str) -> Directory:
-    """Open the directory; raises SettingError or DirectoryUnavailable."""
-    return _open('[fleet] directory', DIRECTORIES, url)  # type: ignore[no-any-return]
+def open_directory(
+    url: str, told: Callable[[str, float], None] | None = None
+) -> Directory:
+    """Open the directory; raises SettingError or DirectoryUnavailable.
+
+    ``told`` hears of each answer that comes from memory, while the directory
+    itself is away: a user's name, and how many seconds old the answer is.
+    """
+    directory: Directory = _open('[fleet] directory', DIRECTORIES, url)
+    if told is not None and hasattr(directory, 'told'):
+        directory.told = told
+    return directory
 
 
 def system_clock() -> Clock:

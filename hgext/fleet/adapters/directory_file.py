@@ -23,9 +23,7 @@ atomically, keep its mode and owner, and leave comments and layout alone.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -33,6 +31,7 @@ from typing import Any
 from ..core import access, names, sshkey
 from ..core.errors import DirectoryUnavailable, FleetError, SettingError
 from ..ports import User
+from . import tomlfile
 
 Users = dict[str, User]
 
@@ -61,6 +60,12 @@ class FileDirectory:
         self._refresh()
         return iter([self._users[name] for name in sorted(self._users)])
 
+    def seen(self, name: str) -> None:
+        """Nothing is noted in the file."""
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
     def _refresh(self) -> None:
         with _failing(self._path, 'read'), open(self._path, 'rb') as file:
             found = os.fstat(file.fileno())
@@ -76,7 +81,7 @@ class FileDirectory:
 def parse(data: bytes, path: str) -> Users:
     """Return the users in the bytes of the file ``path``; SettingError."""
     try:
-        content = _toml(data)
+        content = tomlfile.loads(data)
         unknown = content.keys() - {'users'}
         if unknown:
             raise SettingError(f'{min(unknown)!r} is unknown; use [users.NAME]')
@@ -148,16 +153,6 @@ def _set_enabled(path: str, name: str, enabled: bool) -> None:
         return _as_meant(new, path, meant)
 
     _change(path, edit)
-
-
-def _toml(data: bytes) -> dict[str, Any]:
-    standard = sys.version_info >= (3, 11)
-    toml = importlib.import_module('tomllib' if standard else 'tomli')
-    try:
-        content: dict[str, Any] = toml.loads(data.decode())
-    except ValueError as problem:  # also of the decoding
-        raise SettingError(f'not TOML: {problem}') from None
-    return content
 
 
 def _user(name: str, table: Any) -> User:

@@ -60,6 +60,14 @@ def parse(text: str) -> str:
     return f'{kind} {encoded}'
 
 
+def canonical(text: str) -> str | None:
+    """Return ``type base64`` for a public key, None when it is none."""
+    try:
+        return parse(' '.join(text.split()[:2]))
+    except KeyRefused:
+        return None
+
+
 def _fields(encoded: str) -> list[bytes]:
     """Return the strings inside a key, or nothing when it is damaged."""
     try:
