@@ -47,6 +47,8 @@ application = hgwebdir({config!r})
 
 _HGRC = """\
 %include {root}/hgrc.d/mirror.rc
+[access]
+** = *:read
 [fleet]
 node = web1
 role = mirror

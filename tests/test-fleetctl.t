@@ -65,5 +65,57 @@ Others are let in, with their own keys; what they may do, their groups say
   $ say 'fleet["repos"][0]["last_user"], fleet["repos"][0]["seq"]'
   ann 2
 
+Which line of the rules says so can be asked
+
+  $ explain() { hgfleet access explain --data "$DATA" "$@"; }
+  $ explain ann demo
+  ann, in developers, may read, write demo: [access] ** = admins:admin, developers:write, *:read
+  $ explain bob demo
+  bob, in no group, may read demo: [access] ** = admins:admin, developers:write, *:read
+  $ explain eve demo
+  eve is not known to the directory, and cannot log in
+  [1]
+  $ explain eve ../demo
+  abort: '../demo' is not a repository name
+  (use letters, digits, ".", "_", "-" and "+", starting each part with a letter or digit)
+  [255]
+
+A mirror shows what everybody may read, and that changes with the rules
+
+  $ mirror() {
+  >   say 'next(n["url"] for n in fleet["nodes"] if n["role"] == "mirror")'
+  > }
+  $ get() { "$PYTHON" "$TESTDIR/testlib/get.py" "$(mirror)$1?cmd=heads"; }
+  $ get demo | cut -c 1-3
+  200
+  $ (echo '[access]'; echo 'demo = admins:admin, @ann:write') > "$DATA/access.rc"
+  $ hidden() {
+  >   for each in $("$PYTHON" -c 'print(*range(100))'); do
+  >     get demo | grep -q ^404 && return 0; sleep 0.1
+  >   done; echo 'it is still shown'
+  > }
+  $ hidden
+  $ get demo
+  404 there is no such repository here
+  $ get nothing
+  404 there is no such repository here
+  $ explain --json bob demo
+  {
+    "user": "bob",
+    "known": true,
+    "enabled": true,
+    "groups": [],
+    "repo": "demo",
+    "verbs": [],
+    "line": "[access] demo = admins:admin, @ann:write"
+  }
+  [1]
+  $ hg identify --ssh "ssh -F as-bob" ssh://fleet/demo
+  remote: hgfleet: repository demo does not exist or you may not read it
+  abort: no suitable response from remote hg
+  [255]
+  $ hg -q identify --ssh "ssh -F as-ann" ssh://fleet/demo
+  [0-9a-f]{12} (re)
+
   $ hgfleet down --data "$DATA"
   the fleet in $TESTTMP/fleet stopped

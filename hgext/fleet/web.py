@@ -16,6 +16,9 @@ Beside the ``[fleet]`` settings of every node (``settings.py``) it reads:
     push-url = ssh://hg.example.org/  # said to those who push here
     web-repositories = 200            # most repositories kept open, idle
 
+and the rules of ``[access]``: what ``*`` may read is shown, and all else is
+as if it were not there (``webaccess.py``).
+
 What it answers
     ``/`` and ``/index.json`` (or ``/?style=json``): the repositories.
     ``/<repository>/…``: Mercurial's wire protocol and hgweb's pages, of
@@ -36,14 +39,23 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
-from . import adapters, compat, edge, settings, webindex, website
+from . import (
+    adapters,
+    compat,
+    edge,
+    settings,
+    webaccess,
+    webindex,
+    website,
+)
 from .core.errors import FleetError, Stale
 from .core.shown import Shown
 from .webgate import Gate, Sight
@@ -72,10 +84,16 @@ class Application:
     """The web tier of one node."""
 
     def __init__(
-        self, ui: Any, gate: Gate, pool: website.Pool, push_url: str = ''
+        self,
+        ui: Any,
+        gate: Gate,
+        pool: website.Pool,
+        public: Callable[[str], bool],
+        push_url: str = '',
     ) -> None:
         self._ui = ui
         self._gate = gate
+        self._public = public
         self._pool = pool
         self._index = webindex.Index(gate)
         self._push_url = push_url
@@ -123,7 +141,7 @@ class Application:
         if path.startswith('/static/'):
             return self._static(reply, path.removeprefix('/static/'))
         name = self._gate.route(path)
-        if name is None:
+        if name is None or not self._public(name):
             raise Gone('there is no such repository here')
         rest = path[len(name) + 2 :]
         if rest.startswith('static/'):
@@ -147,7 +165,9 @@ class Application:
     def _list(
         self, environ: Environ, reply: Reply, shown: Shown
     ) -> Iterable[bytes]:
-        names = self._index.names(shown)
+        names = [
+            name for name in self._index.names(shown) if self._public(name)
+        ]
         base = environ.get('SCRIPT_NAME', '')
         query = parse_qs(environ.get('QUERY_STRING', ''))
         if environ.get('PATH_INFO') == '/index.json' or query.get('style') == [
@@ -325,7 +345,7 @@ def build() -> Application:
 
     Raises SettingError, and Mercurial's Abort.
     """
-    from mercurial import extensions
+    from mercurial import encoding, extensions
     from mercurial import ui as uimod
 
     compat.initialize()
@@ -343,7 +363,9 @@ def build() -> Application:
         website.opener(ui, gate), ui.configint(b'fleet', b'web-repositories')
     )
     push_url = edge.text(ui.config(b'fleet', b'push-url'))
-    return Application(ui, gate, pool, push_url)
+    paths = encoding.environ.get(b'HGRCPATH', b'').split(os.pathsep.encode())
+    public = webaccess.Public(filter(os.path.isfile, paths))
+    return Application(ui, gate, pool, public, push_url)
 
 
 def _declare(ui: Any) -> None:

@@ -17,6 +17,8 @@ of the repositories equal. It supervises them in the foreground until Ctrl-C::
   hgfleet unfence NODE --data DIR   let it take pushes again
   hgfleet user add NAME --key FILE [--group GROUP]... --data DIR
                                     let somebody log in
+  hgfleet access explain USER REPO --data DIR
+                                    tell which line of the rules decides
   hgfleet snapshot [REPO]... --data DIR
                                     make what empty nodes start from
   hgfleet restore --from DIR [--to REPO@SEQ|TIME] --data NEWDIR
@@ -65,9 +67,10 @@ buglink = meta.BUGLINK
 def __getattr__(name: str) -> Any:
     # The console script imports this package too, and needs no Mercurial.
     if name == 'cmdtable':
-        from . import commands, snapshots
+        from . import commands, explain, snapshots
 
-        return {**commands.cmdtable, **snapshots.cmdtable}
+        found = {**commands.cmdtable, **snapshots.cmdtable}
+        return {**found, **explain.cmdtable}
     raise AttributeError(name)
 
 

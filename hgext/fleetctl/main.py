@@ -26,6 +26,7 @@ COMMANDS = {
     ('repo', 'delete'): 'fleet::repo-delete',
     ('repo', 'list'): 'fleet::repo-list',
     ('user', 'add'): 'fleet::user-add',
+    ('access', 'explain'): 'fleet::access-explain',
 }
 REFUSED = 255
 

@@ -46,7 +46,9 @@ _HGRC = """\
 username = {name}
 [extensions]
 replicate =
-{extensions}[fleet]
+{extensions}[access]
+** = *:write
+[fleet]
 node = {name}
 role = {role}
 root = {folder}/repos

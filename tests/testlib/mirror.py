@@ -281,12 +281,16 @@ def _step(before: _State, after: _State, applied: Applied, offset: int) -> Step:
     )
 
 
-def serve(mirror: Mirror, limit: int = 10) -> web.Application:
+def serve(
+    mirror: Mirror,
+    limit: int = 10,
+    public: Callable[[str], bool] = lambda _name: True,
+) -> web.Application:
     """Return the web tier of a mirror."""
     ui = mirror.ui()
     gate = Gate(mirror.settings(), mirror.clock)
     pool = website.Pool(website.opener(ui, gate), limit)
-    return web.Application(ui, gate, pool, 'ssh://hg.example.org/')
+    return web.Application(ui, gate, pool, public, 'ssh://hg.example.org/')
 
 
 def until(

@@ -11,6 +11,8 @@ node() {
 [extensions]
 replicate =
 pushlog =
+[access]
+** = *:write
 [fleet]
 node = $1
 role = $2
