@@ -187,6 +187,7 @@ A server that is killed, or told to stop, is not missed
   Hello ann. This is a Mercurial server; there is no shell here.
   $ kill $server; wait $server
   $ ls state
+  warm
   warm.lock
   $ door ann '' | head -n 1
   Hello ann. This is a Mercurial server; there is no shell here.

@@ -14,28 +14,50 @@ that a file it was started from has changed, the forced command becomes the
 session itself, as it does without this extension; clients notice nothing but
 the time. What it serves is decided by :hg:`pash::session`, in either case.
 
-Before each session the server compares every module that it has loaded, and
-every configuration file that it has read, with what is on disk now. When one
-differs, that session is declined, and the server starts anew in its place;
-connections wait meanwhile. Configuration is read again for each session in
-any case, as are a repository's own settings and its hooks.
+Before each session the server compares every module that it has loaded, the
+folders in which it looks for modules, and every configuration file that it
+has read, with what is on disk now. When one differs, that session is
+declined, as are others until the next server has loaded everything and takes
+over. Configuration is read again for each session in any case, as are a
+repository's own settings and its hooks. An extension that a repository's
+settings enable is loaded for that session alone, as without the server; one
+that they disable takes no part in that repository.
 
 ``warmserver.workers`` (default 50)
   how many sessions there may be at a time; further ones wait for some
   seconds, and then begin without the server.
 
+``warmserver.spare`` (default 3)
+  how many workers are forked ahead of any request. Each has been through a
+  session of nobody, and serves one; under load more are forked on demand.
+
+``warmserver.umask`` (default: what sshd has given)
+  in octal, for what sessions write.
+
+``warmserver.nice`` (default 0), ``warmserver.files``, ``warmserver.memory``,
+``warmserver.cpu``
+  by how much sessions are nicer than the server, how many files they may have
+  open, how much address space they may use (such as ``2 GB``), and for how
+  many seconds of CPU time. 0 is what the server itself may. These hold for
+  sessions of the server, and sshd's for those without it.
+
 Run it as the user that sshd lets people into; nobody else is served.
-SIGHUP makes it start anew, SIGTERM makes it end when its sessions have
-ended, after ten seconds at most.
+SIGHUP, or :hg:`warmserver::reload`, makes the next server take over; SIGTERM,
+or :hg:`warmserver::stop`, makes it end when its sessions have ended, after ten
+seconds at most. A service manager may open the socket itself, of the type
+SOCK_SEQPACKET, and pass it on as systemd does.
+
+Its output has a line for each connection; ``hgext3rd.warmserver.report`` says
+what is in it. :hg:`warmserver::status` sums them up.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from mercurial import registrar
+from mercurial import cmdutil, registrar
 
-from ..fleet import meta, settings
+from ..fleet import edge, meta, settings
 
 testedwith = meta.TESTEDWITH
 minimumhgversion = meta.MINIMUM_HG
@@ -48,6 +70,12 @@ configtable: dict[bytes, Any] = {}
 configitem = registrar.configitem(configtable)
 
 configitem(b'warmserver', b'workers', default=50)
+configitem(b'warmserver', b'spare', default=3)
+configitem(b'warmserver', b'umask', default=b'')
+configitem(b'warmserver', b'nice', default=0)
+configitem(b'warmserver', b'files', default=0)
+configitem(b'warmserver', b'memory', default=0)
+configitem(b'warmserver', b'cpu', default=0)
 
 
 def uisetup(ui: Any) -> None:
@@ -60,4 +88,43 @@ def serve_command(ui: Any) -> int:
     """be the warm server of this node until told to stop"""
     from . import start
 
-    return start.serve(ui)
+    with edge.refusing():
+        return start.serve(ui)
+
+
+@command(
+    b'warmserver::status',
+    [
+        (b'', b'metrics', None, b'write it as metrics for Prometheus'),
+        *cmdutil.formatteropts,
+    ],
+    b'[--metrics] [-T TEMPLATE]',
+    norepo=True,
+)
+def status_command(ui: Any, **opts: Any) -> int:
+    """say what the warm server of this node is doing
+
+    With -T json, ``hgext3rd.warmserver.status`` says what is in it.
+    """
+    from . import commands
+
+    with edge.refusing():
+        return commands.status(ui, **opts)
+
+
+@command(b'warmserver::reload', [], b'', norepo=True)
+def reload_command(ui: Any) -> int:
+    """have the next warm server take over, as when something has changed"""
+    from . import commands
+
+    with edge.refusing():
+        return commands.reload(ui)
+
+
+@command(b'warmserver::stop', [], b'', norepo=True)
+def stop_command(ui: Any) -> int:
+    """stop the warm server of this node, once its sessions have ended"""
+    from . import commands
+
+    with edge.refusing():
+        return commands.stop(ui)

@@ -1,21 +1,25 @@
 """Whether what a process was started from is still what is on disk.
 
-A file is taken to be the same as long as its device, inode, size, and time
-of change to the nanosecond are.  Files that were looked for and missing
-count as well: they may appear.
+A file is taken to be the same as long as its device, inode, size, and times
+of change to the nanosecond are.  One of these is the kernel's own, which
+nobody can set, so a file that is replaced with all its times kept is noticed
+as well.  Files that were looked for and missing count too: they may appear.
+So do the folders in which modules are looked for, since one that appears in
+an earlier folder is another module.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mercurial import config
 
-Mark = tuple[int, int, int, int] | None
+Mark = tuple[int, int, int, int, int] | None
 
 
 def mark(path: str | bytes) -> Mark:
@@ -24,7 +28,13 @@ def mark(path: str | bytes) -> Mark:
         stat = os.stat(path)
     except OSError:
         return None
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return (
+        stat.st_mtime_ns,
+        stat.st_ctime_ns,
+        stat.st_ino,
+        stat.st_size,
+        stat.st_dev,
+    )
 
 
 class Marks:
@@ -39,7 +49,7 @@ class Marks:
     def newest(self) -> int:
         """Return the last time, in nanoseconds, at which one has changed."""
         return max(
-            (known[3] for known in self._marks.values() if known), default=0
+            (known[1] for known in self._marks.values() if known), default=0
         )
 
     def changed(self) -> bytes | None:
@@ -48,6 +58,19 @@ class Marks:
             if mark(path) != known:
                 return path
         return None
+
+    def forget(self) -> None:
+        """Remove the compiled form of each module that has changed.
+
+        Python takes that for current when the module has the same size, and
+        has changed within the same second.
+        """
+        for path, known in self._marks.items():
+            if path.endswith(b'.py') and mark(path) != known:
+                with suppress(OSError, NotImplementedError):
+                    os.unlink(
+                        importlib.util.cache_from_source(os.fsdecode(path))
+                    )
 
 
 def modules() -> set[str]:
@@ -58,6 +81,23 @@ def modules() -> set[str]:
         if path:
             found.add(os.path.abspath(path))
     return found
+
+
+def search_path() -> set[str]:
+    """Return the interpreter, and all places where it looks for modules."""
+    found = {sys.executable, *sys.path}
+    for module in list(sys.modules.values()):
+        # Of namespaces, this is no list, and may not even be iterable.
+        with suppress(Exception):
+            found.update(map(os.fspath, module.__path__))
+    for folder in list(found):
+        with suppress(OSError):
+            found.update(
+                os.path.join(folder, name)
+                for name in os.listdir(folder)
+                if name.endswith('.pth')
+            )
+    return {os.path.abspath(path) for path in found if path}
 
 
 @contextmanager

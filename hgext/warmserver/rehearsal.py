@@ -1,19 +1,31 @@
-"""A session before the first one, to find out what sessions import.
+"""A session before the session.
 
-It greets, asks for what every client asks, and pushes nothing; where the
-node has a repository, of that one.  It happens in a child, of which nothing
-remains but the list of modules.
+Before the server begins, a child rehearses one to find out what sessions
+import.  Workers that are forked ahead rehearse as well: most of the time of
+a session in a fresh child goes into copying pages of memory as they are
+first touched, and this touches them before anybody waits.
+
+A rehearsal must leave nothing that the session could see.  It is given a
+repository of the server's own, which is empty and has no settings, and in
+which no extension but the fleet's takes part; nobody's hooks run, and no
+hosted repository and no log is opened.  The ledger is opened and looked at,
+and closed.  Whatever it says goes nowhere.
 """
 
 from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from typing import Any
 
-from mercurial import wireprotoserver
+from mercurial import dispatch, extensions, wireprotoserver
 
-from hgext3rd.fleet import compat, edge
+from hgext3rd.fleet import adapters, compat, edge
+from hgext3rd.fleet.core import access, names
+from hgext3rd.fleet.core.access import Rules, Verb
+from hgext3rd.fleet.core.errors import FleetError
+from hgext3rd.replicate.node import Node
 
 _SAID = (
     b'hello\n'
@@ -42,26 +54,76 @@ _NAMES = (
     'mercurial.tags',
     'sqlite3',
 )
+_OURS = frozenset({b'replicate', b'pushlog', b'fleetpash', b'warmserver'})
+_NOBODY = 'nobody'
 
 
-def rehearse(ui: Any) -> None:
-    """Import what is known to be needed; serve nobody for a moment."""
+def blind() -> None:
+    """Let nothing that is said or heard in this process reach anybody."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    os.close(null)
+
+
+def prepare(ui: Any, path: str) -> None:
+    """Import what is known to be needed; make the repository at ``path``."""
     for name in _NAMES:
         __import__(name)
-    root = edge.text(ui.config(b'fleet', b'root') or b'')
-    for repo in _first(root):
-        quiet = ui.copy()
-        quiet.fin = io.BytesIO(_SAID)
-        quiet.fout = quiet.ferr = io.BytesIO()
-        opened = compat.repository(quiet, os.fsencode(repo))
-        server = wireprotoserver.sshserver(opened.ui, opened)
-        server.serve_forever()
+    if not os.path.isdir(os.path.join(path, '.hg')):
+        compat.repository(_alone(ui), edge.local(path), create=True)
 
 
-def _first(root: str) -> list[str]:
-    """Return the path of one repository, if there is any."""
-    for place, folders, _files in os.walk(root):
-        if '.hg' in folders:
-            return [place]
-        folders.sort()
-    return []
+def rehearse(ui: Any, path: str) -> None:
+    """Serve nobody for a moment, from the repository at ``path``."""
+    # A person of no name is refused before anything is opened.
+    dispatch.dispatch(compat.request([b'pash::session', b'--', b'']))
+    with suppress(FleetError):
+        _authorise(ui)
+    with suppress(FleetError):
+        _consult(ui)
+    quiet = _alone(ui)
+    quiet.fin = io.BytesIO(_SAID)
+    quiet.fout = quiet.ferr = io.BytesIO()
+    opened = compat.repository(quiet, edge.local(path))
+    try:
+        wireprotoserver.sshserver(opened.ui, opened).serve_forever()
+    finally:
+        opened.close()
+
+
+def _authorise(ui: Any) -> None:
+    url = edge.text(ui.config(b'fleet', b'directory') or b'')
+    adapters.open_directory(url).user(_NOBODY)
+    rules = Rules.parse(
+        (edge.text(glob), edge.text(grants))
+        for glob, grants in ui.configitems(b'access')
+    )
+    for verb in (Verb.READ, Verb.WRITE):
+        access.decide(rules, _NOBODY, frozenset(), _NOBODY, verb)
+
+
+def _consult(ui: Any) -> None:
+    if not ui.config(b'fleet', b'ledger'):
+        return
+    node = Node.of(ui)
+    if not os.path.exists(node.relay) and not node.settings.ledger.startswith(
+        'sqlite://'
+    ):
+        # Connecting would take long, and every worker would do it twice.
+        return
+    hosted = node.hosted(names.repository(_NOBODY))
+    try:
+        end = node.ledger.end(hosted.stream)
+        node.ledger.read(hosted.stream, end, hosted.keys)
+    finally:
+        node.ledger.close()
+
+
+def _alone(ui: Any) -> Any:
+    """Return a ui for which no extension but ours is enabled."""
+    quiet = ui.copy()
+    for name, _module in extensions.extensions():
+        if name not in _OURS:
+            quiet.setconfig(b'extensions', name, b'!', b'warmserver')
+    return quiet

@@ -9,6 +9,9 @@ at all.  What is said on it, in turn::
     forced command   go
     server           exit STATUS                 when the session has ended
 
+An administrator's commands are packets as well: ``hgfleet status``, answered
+with JSON, and ``hgfleet reload`` and ``hgfleet stop``, answered with ``ok``.
+
 ``umask`` is in octal, and the names are those of ``KEPT``.  As long as the
 forced command has not said ``go`` it may hang up and become the session
 itself: nobody has touched its descriptors.  ``pash.py``, which can import
@@ -28,6 +31,9 @@ LARGEST = 60000
 
 MAGIC = b'hgfleet 1'
 READY, GO, NO, EXIT = b'ready', b'go', b'no ', b'exit '
+STATUS, RELOAD, STOP = b'hgfleet status', b'hgfleet reload', b'hgfleet stop'
+CONTROLS = frozenset({STATUS, RELOAD, STOP})
+DONE = b'ok'
 KEPT = frozenset({b'HOME', b'SSH_CLIENT', b'SSH_CONNECTION'})
 
 

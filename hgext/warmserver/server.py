@@ -1,207 +1,311 @@
-"""The process that waits: accepts connections and forks sessions.
+"""The process that sessions are forked from: one generation of the server.
 
-It reads nothing of what clients say, opens no repository and no ledger, and
-has one thread; so what it is when it forks is what it was when it had
-loaded everything.  A connection is handed to a child as soon as something
-has arrived on it, and closed when nothing does in ``PATIENCE`` seconds.
+It has loaded everything, opens no repository and no ledger, and has one
+thread; so what it is when it forks is what it was when it began.  Of what
+clients say it looks at nothing but whether it is a command for itself.
+
+A connection waits until something has arrived on it.  Then it is compared
+what is on disk, once for all that have arrived meanwhile, and each is given
+to a worker: a spare one, or one that is forked for it.  Workers are forked
+ahead only while nobody has come for a moment, so never in anybody's way.
+
+It lives as long as its master (``master.py``) does not tell it to drain, or
+ends.  Then it takes no more connections, and ends after its last session.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import selectors
 import signal
 import socket
-import sys
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..fleet import edge
 from ..fleet.adapters import unixsocket
-from ..fleet.core.errors import SettingError
-from . import worker
+from . import report, request, worker
 from .fresh import Marks
-from .request import SOCKET
+from .pool import Pool, Stage, Worker
+from .report import Counts, Report
 
 PATIENCE = 5.0
 """Seconds in which a client must have said what it wants."""
 
-WAITING = 1000
+WAITING = 256
 """Connections that may be open without having said anything."""
 
-DRAIN = 10.0
-"""Seconds that sessions have to end in when the server ends."""
+REST = 0.02
+"""Seconds without a request, after which a worker is forked ahead."""
 
-_BACKLOG = 512
+READY, STALE, COUNTS, CONTROL = b'ready', b'stale ', b'counts ', b'control '
+DRAIN = b'drain'
+
 _TICK = 0.5
-
-
-def _drain(waking: socket.socket) -> None:
-    with suppress(BlockingIOError):
-        waking.recv(4096)
+_ACCEPTS = 64
 
 
 @dataclass
 class Waiting:
-    """A connection on which nothing has arrived yet."""
+    """A connection that nobody serves yet."""
 
     link: socket.socket
     since: float
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How many workers there may be, and how many ahead."""
+
+    workers: int
+    spare: int
+
+
 class Server:
     """The loop; :meth:`run` is all of its life."""
 
-    def __init__(self, ui: Any, state: str, marks: Marks, hgrc: bytes) -> None:
-        self._ui = ui
-        self._path = os.path.join(state, SOCKET)
+    def __init__(
+        self,
+        setup: worker.Setup,
+        plan: Plan,
+        marks: Marks,
+        listener: socket.socket,
+        master: socket.socket,
+    ) -> None:
+        self._ui: Any = setup.ui
+        self._plan = plan
         self._marks = marks
-        self._hgrc = hgrc
-        self._workers = ui.configint(b'warmserver', b'workers')
-        if self._workers < 1:
-            raise SettingError('warmserver.workers must be at least 1')
-        self._children: set[int] = set()
-        self._stops = self._renews = False
+        self._listener = listener
+        self._master = master
         self._selector = selectors.DefaultSelector()
-        self._waiting: dict[int, Waiting] = {}
+        self._pool = Pool(setup, self._selector.unregister)
+        self._counts = Counts()
+        self._silent: dict[int, Waiting] = {}
+        self._spoken: deque[Waiting] = deque()
+        self._stale: bytes | None = None
+        self._drains = False
+        self._rehearses = plan.spare > 0
+        self._last = time.monotonic()
+        self._waking, self._woken = socket.socketpair()
 
-    def run(self, inherited: int | None) -> int | None:
-        """Serve; return a listening descriptor for who is to go on, if any."""
-        listener = self._listen(inherited)
-        waking, woken = socket.socketpair()
-        for end in (waking, woken):
+    def run(self) -> None:
+        """Serve until told to drain, and until the last session has ended."""
+        for end in (self._waking, self._woken):
             end.setblocking(False)
-        signal.set_wakeup_fd(woken.fileno())
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
-        signal.signal(signal.SIGHUP, self._renew)
+        signal.set_wakeup_fd(self._woken.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._drain)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._selector.register(waking, selectors.EVENT_READ)
-        self._ui.status(b'serving sessions at %s\n' % edge.local(self._path))
-        self._ui.flush()
-        while not (self._stops or self._renews):
-            self._turn(listener, waking)
-        signal.set_wakeup_fd(-1)
-        if self._renews and not self._stops:
-            self._close_waiting()
-            return listener.detach()
-        self._end(listener)
-        return None
+        for end in (self._waking, self._master, self._listener):
+            end.setblocking(False)
+            self._selector.register(end, selectors.EVENT_READ)
+        self._tell(READY)
+        while not self._drains:
+            self._turn()
+        self._end()
 
-    def _listen(self, inherited: int | None) -> socket.socket:
-        if inherited is not None:
-            listener = socket.socket(fileno=inherited)
-            listener.set_inheritable(False)
-        else:
-            listener = unixsocket.listen(
-                self._path, _BACKLOG, socket.SOCK_SEQPACKET
-            )
-        listener.setblocking(False)
-        return listener
+    def _drain(self, *_signal: object) -> None:
+        self._drains = True
 
-    def _stop(self, *_signal: object) -> None:
-        self._stops = True
-
-    def _renew(self, *_signal: object) -> None:
-        self._renews = True
+    def _tell(self, said: bytes, *descriptors: int) -> None:
+        """Say something to the master; without one there is an end of it."""
+        try:
+            socket.send_fds(self._master, [said], list(descriptors))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drains = True
 
     # -- one turn ------------------------------------------------------------
 
-    def _turn(self, listener: socket.socket, waking: socket.socket) -> None:
+    def _turn(self) -> None:
         self._reap()
-        if len(self._children) >= self._workers:
-            # Until a session ends there is nothing to do for who has spoken.
-            select.select([waking], [], [], _TICK)
-            _drain(waking)
-            self._forget_late()
-            return
-        self._watch(listener, len(self._waiting) < WAITING)
-        for key, _events in self._selector.select(_TICK):
-            if key.fileobj is listener:
-                self._accept(listener)
-            elif key.fileobj is waking:
-                _drain(waking)
-            elif len(self._children) < self._workers:
-                self._serve(self._waiting[key.fd], listener)
+        for key, _events in self._selector.select(self._patience()):
+            if key.fileobj is self._listener:
+                self._accept()
+            elif key.fileobj is self._waking:
+                with suppress(BlockingIOError):
+                    self._waking.recv(4096)
+            elif key.fileobj is self._master:
+                self._hear_master()
+            elif isinstance(key.data, Worker):
+                self._pool.hear(key.data)
+            else:
+                self._speaks(key.fd)
+        self._reap()
+        self._serve()
         self._forget_late()
+        if self._lacks() and not self._pause():
+            self._watch(self._pool.rehearse())
 
-    def _watch(self, listener: socket.socket, accepts: bool) -> None:
-        """Take new connections only while there is room for them."""
-        watched = listener in self._selector.get_map()
-        if accepts and not watched:
-            self._selector.register(listener, selectors.EVENT_READ)
-        elif watched and not accepts:
-            self._selector.unregister(listener)
+    def _patience(self) -> float:
+        return min(_TICK, self._pause()) if self._lacks() else _TICK
 
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            link, _address = listener.accept()
-        except OSError:
-            return
-        if unixsocket.user(link) != os.geteuid():
-            link.close()
-            return
-        self._waiting[link.fileno()] = Waiting(link, time.monotonic())
-        self._selector.register(link, selectors.EVENT_READ)
+    def _pause(self) -> float:
+        return max(0.0, self._last + REST - time.monotonic())
 
-    def _serve(self, one: Waiting, listener: socket.socket) -> None:
-        child = os.fork()
-        if not child:
-            code = worker.BROKEN
+    def _lacks(self) -> bool:
+        """Whether another worker is to be forked ahead."""
+        if not self._rehearses or self._stale or self._spoken or self._drains:
+            return False
+        rehearsing = self._pool.count(Stage.REHEARSING)
+        return not rehearsing and (
+            self._pool.count(Stage.SPARE) < self._plan.spare
+        )
+
+    def _watch(self, one: Worker) -> None:
+        self._selector.register(one.leash, selectors.EVENT_READ, one)
+
+    def _hear_master(self) -> None:
+        said = b''
+        with suppress(OSError):
+            said = self._master.recv(100)
+        if said in (DRAIN, b''):
+            self._drains = True
+
+    # -- connections ---------------------------------------------------------
+
+    def _accept(self) -> None:
+        for _time in range(_ACCEPTS):
             try:
-                signal.set_wakeup_fd(-1)
-                self._selector.close()
-                listener.close()
-                for other in self._waiting.values():
-                    if other is not one:
-                        other.link.close()
-                code = worker.serve(self._ui, one.link, self._marks, self._hgrc)
-            finally:
-                os._exit(code)
-        self._children.add(child)
-        self._drop(one)
+                link, _address = self._listener.accept()
+            except OSError:
+                return
+            self._last = time.monotonic()
+            one = Waiting(link, self._last)
+            if unixsocket.user(link) != os.geteuid():
+                self._refuse(one, Report(report.FOREIGN))
+                continue
+            if len(self._silent) >= WAITING:
+                # The oldest: the forced command speaks as soon as it has
+                # connected, and is not kept out by those that do not.
+                oldest = next(iter(self._silent))
+                self._refuse(self._leaves(oldest), Report(report.SILENT))
+            self._silent[link.fileno()] = one
+            self._selector.register(link, selectors.EVENT_READ)
 
-    def _drop(self, one: Waiting) -> None:
+    def _leaves(self, descriptor: int) -> Waiting:
+        one = self._silent.pop(descriptor)
         self._selector.unregister(one.link)
-        del self._waiting[one.link.fileno()]
-        one.link.close()
+        return one
+
+    def _speaks(self, descriptor: int) -> None:
+        if descriptor not in self._silent:
+            return
+        one = self._leaves(descriptor)
+        try:
+            said = one.link.recv(
+                len(request.RELOAD), socket.MSG_PEEK | socket.MSG_DONTWAIT
+            )
+        except OSError:
+            said = b''
+        if said in request.CONTROLS:
+            self._tell_counts()
+            self._tell(CONTROL + said, one.link.fileno())
+            one.link.close()
+        elif said:
+            self._spoken.append(one)
+        else:
+            self._refuse(one, Report(report.SILENT))
+
+    def _serve(self) -> None:
+        """Have workers serve whoever has spoken, as far as there is room."""
+        checked = False
+        while self._spoken:
+            if self._pool.count(Stage.SERVING) >= self._plan.workers:
+                return
+            if not checked:
+                self._check()
+                checked = True
+            one = self._spoken.popleft()
+            if self._stale is not None:
+                said = f'{os.fsdecode(self._stale)} has changed'
+                self._refuse(one, Report(report.STALE, detail=said))
+                continue
+            forked = self._pool.serve(one.link)
+            if forked is not None:
+                self._watch(forked)
+            one.link.close()
+            self._last = time.monotonic()
+
+    def _check(self) -> None:
+        """Compare what was loaded with what is there now."""
+        if self._stale is not None:
+            return
+        self._stale = self._marks.changed()
+        if self._stale is not None:
+            self._marks.forget()
+            self._tell(STALE + self._stale)
+            self._pool.release()
 
     def _forget_late(self) -> None:
         now = time.monotonic()
-        for one in list(self._waiting.values()):
-            if now - one.since > PATIENCE:
-                self._drop(one)
+        while self._silent:
+            oldest = next(iter(self._silent.values()))
+            if now - oldest.since <= PATIENCE:
+                break
+            self._leaves(oldest.link.fileno())
+            self._refuse(oldest, Report(report.SILENT))
+        while self._spoken and now - self._spoken[0].since > PATIENCE:
+            self._refuse(self._spoken.popleft(), Report(report.BUSY))
+
+    def _refuse(self, one: Waiting, said: Report) -> None:
+        worker.decline(one.link, said.detail or said.outcome)
+        one.link.close()
+        self._note(said, report.NONE, time.monotonic() - one.since, 0.0)
+
+    # -- what has become of them ---------------------------------------------
 
     def _reap(self) -> None:
-        """See which sessions have ended, those of an earlier life as well."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                self._children.clear()
-                return
-            if not pid:
-                return
-            self._children.discard(pid)
-            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == worker.STALE:
-                self._renews = True
+        for ended in self._pool.reap():
+            if ended.said is not None:
+                self._note(ended.said, ended.kind, ended.seconds, ended.cpu)
+            elif ended.stage is Stage.REHEARSING and not (
+                self._stale or self._drains
+            ):
+                self._rehearses = False
+                self._say('a rehearsal failed; workers are forked on demand')
+
+    def _note(
+        self, said: Report, kind: str, seconds: float, cpu: float
+    ) -> None:
+        self._counts.add(said, kind, seconds, cpu)
+        self._say(report.line(said, kind, seconds, cpu))
+
+    def _say(self, said: str) -> None:
+        self._ui.status(edge.local(said + '\n'))
+        self._ui.flush()
+
+    def _tell_counts(self) -> None:
+        known = {
+            'counts': self._counts.numbers(),
+            'pids': self._pool.pids(),
+            **{one.value: self._pool.count(one) for one in Stage},
+        }
+        self._tell(COUNTS + json.dumps(known).encode())
 
     # -- the end -------------------------------------------------------------
 
-    def _close_waiting(self) -> None:
-        for one in list(self._waiting.values()):
-            self._drop(one)
-
-    def _end(self, listener: socket.socket) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self._path)
-        listener.close()
-        self._close_waiting()
-        deadline = time.monotonic() + DRAIN
-        while self._children and time.monotonic() < deadline:
+    def _end(self) -> None:
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        self._pool.release()
+        while self._spoken or self._silent:
+            # Whoever has spoken is served by the next one, or goes on alone.
+            one = self._spoken.popleft() if self._spoken else None
+            if one is None:
+                one = self._leaves(next(iter(self._silent)))
+            self._refuse(one, Report(report.STALE, detail='it ends'))
+        while self._pool.pids():
             self._reap()
-            time.sleep(0.02)
-        sys.stdout.flush()
+            self._tell_counts()
+            if self._pool.pids():
+                select.select([self._waking], [], [], _TICK)
+                with suppress(BlockingIOError):
+                    self._waking.recv(4096)
+        self._tell_counts()

@@ -1,19 +1,26 @@
 """Starting the warm server: a clean process, everything loaded, frozen.
 
-The environment of sessions is the one that the forced command builds, so
-the server lives in it from the start: it executes itself anew in just that,
-and with lazy imports switched off.  What a session imports beyond what is
-loaded then is found out by a child that rehearses one.
+The process that is started is the master.  It starts the server itself,
+which loads everything, as a child: the same command, in the environment that
+the forced command builds for sessions, with lazy imports switched off, and
+with one more variable that says what it is.  What a session imports beyond
+what is loaded then is found out by a child that rehearses one.
+
+A service manager may have opened the socket already; it says so with
+LISTEN_FDS and LISTEN_PID, as systemd does.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import json
 import os
 import pickle
+import socket
 import sys
 import time
+import traceback
 from typing import Any
 
 from mercurial import encoding
@@ -22,100 +29,204 @@ from mercurial import ui as uimod
 from fleetpash import pash
 
 from ..fleet import daemon, edge
+from ..fleet.adapters import unixsocket
 from ..fleet.core.errors import SettingError
-from . import fresh, rehearsal
-from .server import Server
+from . import fresh, limits, rehearsal, worker
+from .master import Estate, Master
+from .request import SOCKET
+from .server import Plan, Server
 
 _EAGER = b'HGDEMANDIMPORT'
-_BORN = b'HGFLEET_BORN'
-_LISTENS = b'HGFLEET_LISTENS'
-_OURS = (_EAGER, _BORN, _LISTENS)
-_TRIES = 3
+_ESTATE = b'HGFLEET_ESTATE'
+_SERVER = b'HGFLEET_SERVER'
+_BACKLOG = 4096
+_FIRST = 3
+_CHANGED = 75  # EX_TEMPFAIL of sysexits.h
+_PRACTICE = 'practice'
 
 
 def serve(ui: Any) -> int:
-    """Be the server of this node; return the exit code."""
+    """Be the warm server of this node; return the exit code."""
     environ = encoding.environ
     hgrc = environ.get(b'HGRCPATH', b'')
     if not os.path.isfile(hgrc):
         raise SettingError(
             'the warm server needs HGRCPATH to name the hgrc of its node'
         )
-    born = environ.get(_BORN)
-    if born is None:
-        again(hgrc, None)
-    listens = environ.pop(_LISTENS, None)
-    for name in _OURS:
-        environ.pop(name, None)
+    told = environ.pop(_SERVER, None)
+    if told is not None:
+        return _generation(ui, hgrc, json.loads(told))
+    return _master(ui, hgrc)
+
+
+def state_folder(ui: Any) -> str:
+    """Return the folder of the node's small files; raises SettingError."""
     state = edge.text(ui.config(b'fleet', b'state') or b'')
     if not state:
         raise SettingError('fleet.state is not set')
+    return state
+
+
+def _master(ui: Any, hgrc: bytes) -> int:
+    left = encoding.environ.pop(_ESTATE, None)
+    state = state_folder(ui)
+    _plan(ui)
+    limits.read(ui)
     held = daemon.alone(
         os.path.join(state, 'warm.lock'), 'the warm server of this node'
     )
-    _import_all(ui)
-    marks = _marks(hgrc)
-    if marks.newest() >= int(born or b'0'):
-        # Something has changed while it was read.
-        time.sleep(0.05)
-        again(hgrc, None)
-    gc.collect()
-    gc.freeze()
-    server = Server(ui, state, marks, hgrc)
-    inherited = int(listens) if listens else None
-    handed_on = server.run(inherited)
+    path = os.path.join(state, SOCKET)
+    estate = Estate.decode(left) if left else _listen(path)
+    for number in (estate.listener, *(g.leash for g in estate.generations)):
+        os.set_inheritable(number, False)
+    os.chdir('/')
+    master = Master(ui, path, estate, lambda number: _spawn(hgrc, number))
+    handed_on = master.run()
     if handed_on is not None:
-        again(hgrc, handed_on)
+        _again(handed_on)
     held.close()
     return 0
 
 
-def again(hgrc: bytes, listener: int | None) -> None:
-    """Become a new server, which listens on the same socket."""
+def _listen(path: str) -> Estate:
+    """Return a socket: the one that there is already, or one at ``path``."""
+    environ = encoding.environ
+    given = environ.pop(b'LISTEN_FDS', b'')
+    meant = environ.pop(b'LISTEN_PID', b'')
+    environ.pop(b'LISTEN_FDNAMES', None)
+    if not given or meant != b'%d' % os.getpid():
+        kind = socket.SOCK_SEQPACKET
+        listener = unixsocket.listen(path, _BACKLOG, kind)
+        return Estate(listener.detach(), owns=True)
+    with socket.socket(fileno=os.dup(_FIRST)) as listener:
+        fits = (
+            listener.family == socket.AF_UNIX
+            and listener.type == socket.SOCK_SEQPACKET
+        )
+    if given != b'1' or not fits:
+        raise SettingError(
+            'the warm server was given another socket than it can use',
+            'let its unit have one line, "ListenSequentialPacket="',
+        )
+    return Estate(_FIRST, owns=False)
+
+
+def _again(estate: Estate) -> None:
+    """Execute the master anew, in this process."""
+    for number in (estate.listener, *(g.leash for g in estate.generations)):
+        os.set_inheritable(number, True)
+    _flush()
+    env = {**encoding.environ, _ESTATE: estate.encode()}
+    os.execve(_program(), [_program(), 'warmserver::serve'], env)
+
+
+def _program() -> str:
+    return os.path.abspath(sys.argv[0])
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _spawn(hgrc: bytes, listener: int) -> tuple[int, socket.socket]:
+    """Start a server; return its process, and the leash to it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     outer = {
         name: os.environb[name] for name in pash.KEPT if name in os.environb
     }
     env = pash.environment(os.fsdecode(hgrc), outer)
     del env[b'HGFLEET_COMMAND']
+    told = [time.time_ns(), listener, theirs.fileno()]
     env[_EAGER] = b'disable'
-    env[_BORN] = b'%d' % time.time_ns()
-    if listener is not None:
-        os.set_inheritable(listener, True)
-        env[_LISTENS] = b'%d' % listener
+    env[_SERVER] = json.dumps(told).encode()
+    _flush()
+    for number in told[1:]:
+        os.set_inheritable(number, True)
+    try:
+        pid = os.posix_spawn(_program(), [_program(), 'warmserver::serve'], env)
+    finally:
+        os.set_inheritable(listener, False)
+        theirs.close()
+    return pid, ours
+
+
+def _plan(ui: Any) -> Plan:
+    plan = Plan(
+        ui.configint(b'warmserver', b'workers'),
+        ui.configint(b'warmserver', b'spare'),
+    )
+    if plan.workers < 1:
+        raise SettingError('warmserver.workers must be at least 1')
+    if plan.spare < 0:
+        raise SettingError('warmserver.spare must be at least 0')
+    return plan
+
+
+def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
+    """Be one generation of the server."""
+    born, listening, leash = told
+    encoding.environ.pop(_EAGER, None)
+    for number in (listening, leash):
+        os.set_inheritable(number, False)
     os.chdir('/')
-    sys.stdout.flush()
-    sys.stderr.flush()
-    argv = [os.path.abspath(sys.argv[0]), 'warmserver::serve']
-    os.execve(argv[0], argv, env)
+    practice = os.path.join(state_folder(ui), 'warm', _PRACTICE)
+    plan, limited = _plan(ui), limits.read(ui)
+    setup = worker.Setup(ui, hgrc, limited, practice)
+    loaded = _import_all(ui, practice)
+    marks = _marks(hgrc)
+    if marks.newest() >= born:
+        # Something has changed while it was read.
+        return _CHANGED
+    gc.collect()
+    gc.freeze()
+    server = Server(
+        setup,
+        plan if loaded else Plan(plan.workers, 0),
+        marks,
+        socket.socket(fileno=listening),
+        socket.socket(fileno=leash),
+    )
+    server.run()
+    return 0
 
 
 def _marks(hgrc: bytes) -> fresh.Marks:
     with fresh.reading() as configuration:
         uimod.ui.load()
-    return fresh.Marks({hgrc, *configuration, *fresh.modules()})
+    return fresh.Marks(
+        {hgrc, *configuration, *fresh.modules(), *fresh.search_path()}
+    )
 
 
-def _import_all(ui: Any) -> None:
-    """Import what a session will import."""
+def _import_all(ui: Any, practice: str) -> bool:
+    """Import what a session will import; tell whether that is known."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
-        code = 1
+        said: Any = None
         try:
-            rehearsal.rehearse(ui)
-            with open(writing, 'wb') as file:
-                pickle.dump(sorted(sys.modules), file)
-            code = 0
+            rehearsal.blind()
+            rehearsal.prepare(ui, practice)
+            rehearsal.rehearse(ui, practice)
+            said = sorted(sys.modules)
+        except BaseException:  # noqa: BLE001 the administrator is told
+            said = traceback.format_exc()
         finally:
-            os._exit(code)
+            with open(writing, 'wb') as file:
+                pickle.dump(said, file)
+            os._exit(0)
     os.close(writing)
     with open(reading, 'rb') as file:
         data = file.read()
     os.waitpid(child, 0)
-    if not data:
+    names = pickle.loads(data)
+    if isinstance(names, str):
+        ui.warn(edge.local(names))
         ui.warn(b'warmserver: the rehearsal failed; sessions start slower\n')
-        return
-    for name in pickle.loads(data):
+        return False
+    for name in names:
         if name not in sys.modules and '__main__' not in name:
             importlib.import_module(name)
+    return True

@@ -1,66 +1,144 @@
 """The child that is one session.
 
-It finds out whether it may serve at all before it touches anything of the
-client's.  From there on it becomes what the forced command would have become
-by executing ``hg pash::session``: with that environment, umask and folder,
-those descriptors, a configuration read anew, and a command line that
-Mercurial dispatches, with its own handling of errors.
+It may have been forked for a request that is there already, or ahead of any:
+then it rehearses, says so, and waits to be given a connection.  In either
+case it serves one, says what has become of it, and ends.
+
+It becomes what the forced command would have become by executing ``hg
+pash::session``: with that environment, umask and folder, those descriptors,
+a configuration read anew, and a command line that Mercurial dispatches, with
+its own handling of errors.
 """
 
 from __future__ import annotations
 
 import array
+import importlib
 import os
 import random
 import signal
 import socket
+import traceback
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from mercurial import dispatch, encoding
 from mercurial.utils import procutil
 
-from fleetpash import pash
+from fleetpash import grammar, pash
 
 from ..fleet import compat, edge
-from . import request
-from .fresh import Marks
+from . import limits, rehearsal, report, request
+from .limits import Limits
+from .report import Report
 from .request import EXIT, GO, LARGEST, NO, READY, Nonsense, Request
 
-STALE = 111
 BROKEN = 70  # EX_SOFTWARE of sysexits.h
+REHEARSED = b'rehearsed'
 _PATIENCE = 5.0
 _STANDARD = 3
 
 
-def serve(ui: Any, link: socket.socket, marks: Marks, hgrc: bytes) -> int:
-    """Serve one session; return the exit code of this process."""
+@dataclass(frozen=True)
+class Setup:
+    """What every worker of a server has in common."""
+
+    ui: Any
+    hgrc: bytes
+    limits: Limits
+    practice: str
+    """The repository that rehearsals are given; empty when there is none."""
+
+
+def live(setup: Setup, leash: socket.socket, link: socket.socket | None) -> int:
+    """Be a worker; return the exit code of this process.
+
+    ``leash`` leads to the server, ``link`` to the client if there is one.
+    """
+    try:
+        return _live(setup, leash, link)
+    except BaseException:
+        # Neither to the client, nor to where descriptors lead by now.
+        last = traceback.format_exc()[-report.LONGEST :]
+        _say(leash, Report(report.KILLED, detail=last))
+        raise
+
+
+def _live(
+    setup: Setup, leash: socket.socket, link: socket.socket | None
+) -> int:
+    _settle()
+    limits.apply(setup.limits)
+    if link is None:
+        rehearsal.blind()
+        _enter(setup.hgrc, {b'SSH_ORIGINAL_COMMAND': b'help'})
+        rehearsal.rehearse(setup.ui, setup.practice)
+        leash.sendall(REHEARSED)
+        link = _given(leash)
+        if link is None:
+            return 0
+    _say(leash, _serve(setup, link, leash))
+    return 0
+
+
+def _say(leash: socket.socket, said: Report) -> None:
+    with suppress(OSError):
+        leash.sendall(report.encode(said))
+
+
+def give(leash: socket.socket, link: socket.socket) -> None:
+    """Give a connection to the worker at the other end; raises OSError."""
+    socket.send_fds(leash, [GO], [link.fileno()])
+
+
+def _given(leash: socket.socket) -> socket.socket | None:
+    packet, descriptors, _flags, _from = socket.recv_fds(leash, len(GO), 1)
+    if packet != GO or len(descriptors) != 1:
+        return None
+    return socket.socket(fileno=descriptors[0])
+
+
+def _settle() -> None:
+    """Take back what the server does with signals."""
+    signal.set_wakeup_fd(-1)
+    for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(one, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _serve(setup: Setup, link: socket.socket, leash: socket.socket) -> Report:
+    """Serve one session; return what has become of it."""
     link.settimeout(_PATIENCE)
     try:
         asked, descriptors = _receive(link)
     except (Nonsense, OSError) as problem:
-        _decline(link, f'{problem}')
-        return 0
-    path = marks.changed()
-    if path is not None:
-        _decline(link, f'{os.fsdecode(path)} has changed')
-        ui.status(b'%s has changed: starting anew\n' % path)
-        ui.flush()
-        return STALE
+        decline(link, f'{problem}')
+        return Report(report.NONSENSE, detail=f'{problem}')
     try:
         link.sendall(READY)
         if link.recv(len(GO)) != GO:
-            return 0
+            raise ConnectionAbortedError
     except OSError:
-        # It has gone on without us.
-        return 0
+        return Report(report.LEFT, asked.user)
+    repo = _repo(asked)
+    # In case that it never says anything else.
+    _say(leash, Report(report.KILLED, asked.user, repo))
     status = BROKEN
     try:
-        _become(asked, descriptors, hgrc)
+        _become(asked, descriptors, setup)
         status = _session(asked.user)
     finally:
         _hang_up(link, status)
-    return 0
+    return Report(report.SERVED, asked.user, repo, status)
+
+
+def _repo(asked: Request) -> str:
+    match grammar.parse(edge.text(asked.command)):
+        case grammar.Serve(repo):
+            return repo
+    return ''
 
 
 def _receive(link: socket.socket) -> tuple[Request, list[int]]:
@@ -79,26 +157,31 @@ def _receive(link: socket.socket) -> tuple[Request, list[int]]:
     return request.decode(packet), list(received)
 
 
-def _decline(link: socket.socket, reason: str) -> None:
+def decline(link: socket.socket, reason: str) -> None:
+    """Have the forced command go on without the server."""
     with suppress(OSError):
         link.sendall(NO + reason.encode(errors='replace')[:500])
 
 
-def _become(asked: Request, descriptors: list[int], hgrc: bytes) -> None:
+def _become(asked: Request, descriptors: list[int], setup: Setup) -> None:
     """Take on what sshd has given to the forced command."""
-    for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-        signal.signal(one, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    outer = {**asked.kept, b'SSH_ORIGINAL_COMMAND': asked.command}
-    encoding.environ.clear()
-    encoding.environ.update(pash.environment(os.fsdecode(hgrc), outer))
-    os.umask(asked.umask)
-    os.chdir('/')
+    _enter(setup.hgrc, {**asked.kept, b'SSH_ORIGINAL_COMMAND': asked.command})
+    chosen = setup.limits.umask
+    os.umask(asked.umask if chosen is None else chosen)
+    _settle()
     # Numbers that a fork must not have in common with its siblings.
     random.seed()
+    # What a session imports beyond what there is, it imports as it is now.
+    importlib.invalidate_caches()
+
+
+def _enter(hgrc: bytes, outer: Mapping[bytes, bytes]) -> None:
+    encoding.environ.clear()
+    encoding.environ.update(pash.environment(os.fsdecode(hgrc), dict(outer)))
+    os.chdir('/')
 
 
 def _session(user: str) -> int:
