@@ -10,6 +10,8 @@ from . import report, request
 from . import status as statuses
 from .start import state_folder
 
+_STAGES = ('serving', 'spare', 'rehearsing')
+
 
 def status(ui: Any, **opts: Any) -> int:
     """Write what the server is doing."""
@@ -26,23 +28,30 @@ def status(ui: Any, **opts: Any) -> int:
 
 
 def _servers(fm: Any, known: dict[str, Any]) -> None:
-    stages = ('serving', 'spare', 'rehearsing')
     fm.startitem()
-    fm.data(pid=known['pid'], servers=known['servers'])
+    fm.data(pid=known['pid'])
+    nested = fm.nested(b'servers')
     for one in known['servers']:
-        workers = ', '.join(
-            f'{one[stage]} {stage}' for stage in stages if one.get(stage)
+        nested.startitem()
+        names = ('pid', 'since', 'memory', *_STAGES)
+        nested.data(
+            stage=edge.local(one['stage']),
+            **{name: one.get(name, 0) for name in names},
         )
-        age = max(0, time.time() - one['since'])
-        fm.plain(
-            edge.local(
-                f'server {one["pid"]}: {one["stage"]} for {age:.0f} s, '
-                f'{one["memory"] / 1e6:.0f} MB, '
-                f'workers: {workers or "none"}\n'
-            )
-        )
+        nested.plain(edge.local(_line(one)))
+    nested.end()
     if not known['servers']:
         fm.plain(b'no server\n')
+
+
+def _line(one: dict[str, Any]) -> str:
+    workers = [f'{one[stage]} {stage}' for stage in _STAGES if one.get(stage)]
+    return (
+        f'server {one["pid"]}: {one["stage"]} '
+        f'for {max(0, time.time() - one["since"]):.0f} s, '
+        f'{one["memory"] / 1e6:.0f} MB, '
+        f'workers: {", ".join(workers) or "none"}\n'
+    )
 
 
 def _counts(fm: Any, known: dict[str, Any]) -> None:
@@ -53,7 +62,8 @@ def _counts(fm: Any, known: dict[str, Any]) -> None:
         shown = [f'{number} {name}' for name, number in every.items() if number]
         return ', '.join(shown) or 'none'
 
-    fm.data(counts=counts)
+    listed = {edge.local(name): value for name, value in counts.items()}
+    fm.data(counts=fm.formatdict(listed, key=b'name', value=b'count'))
     fm.plain(edge.local(f'sessions: {said(report.BEGUN, "outcome")}\n'))
     fm.plain(edge.local(f'declined: {said(report.DECLINED, "outcome")}\n'))
     fm.plain(edge.local(f'by workers: {said(report.WORKERS, "worker")}\n'))

@@ -5,19 +5,28 @@ of change to the nanosecond are.  One of these is the kernel's own, which
 nobody can set, so a file that is replaced with all its times kept is noticed
 as well.  Files that were looked for and missing count too: they may appear.
 So do the folders in which modules are looked for, since one that appears in
-an earlier folder is another module.
+an earlier folder is another module; of these, what counts is the names that
+could be modules.
 """
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from mercurial import config
+
+_SUFFIXES = tuple(
+    os.fsencode(one) for one in (*importlib.machinery.all_suffixes(), '.pth')
+)
+# Two changes within such a time, in nanoseconds, may leave the same mark.
+_TICK = 50_000_000
 
 Mark = tuple[int, int, int, int, int] | None
 
@@ -37,11 +46,26 @@ def mark(path: str | bytes) -> Mark:
     )
 
 
+def importable(folder: bytes) -> frozenset[bytes] | None:
+    """Return the names in a folder that may be modules, None if it is none."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    return frozenset(
+        name
+        for name in names
+        if name.endswith(_SUFFIXES)
+        or (b'.' not in name and name != b'__pycache__')
+    )
+
+
 class Marks:
-    """The state of some files at one time."""
+    """The state of some files and folders at one time."""
 
     def __init__(self, paths: Iterable[str | bytes]) -> None:
         self._marks = {os.fsencode(path): mark(path) for path in paths}
+        self._names = {path: importable(path) for path in self._marks}
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -55,9 +79,19 @@ class Marks:
     def changed(self) -> bytes | None:
         """Return the path of a file that is no longer the same, if any."""
         for path, known in self._marks.items():
-            if mark(path) != known:
+            found = mark(path)
+            if found != known and not self._same_names(path, found):
                 return path
         return None
+
+    def _same_names(self, path: bytes, found: Mark) -> bool:
+        """Whether it is a folder in which nothing that counts has changed."""
+        names = self._names[path]
+        if names is None or found is None or importable(path) != names:
+            return False
+        if found[1] < time.time_ns() - _TICK:
+            self._marks[path] = found
+        return True
 
     def forget(self) -> None:
         """Remove the compiled form of each module that has changed.

@@ -42,6 +42,11 @@ _TICK = 1.0
 _ROOM = 60000
 
 
+def draft(path: str) -> str:
+    """Return where the socket is until the first server is ready."""
+    return f'{path}.next'
+
+
 class Stage(enum.Enum):
     """What a generation is doing."""
 
@@ -105,6 +110,8 @@ class Master:
             for one in estate.generations
         }
         self._stops = self._renews = False
+        # What serves, if anything does, is not what there should be.
+        self._wants = True
         self._due = time.monotonic() + estate.pause
         self._waking, self._woken = socket.socketpair()
         self._selector = selectors.DefaultSelector()
@@ -123,7 +130,6 @@ class Master:
         for pid, leash in self._leashes.items():
             leash.setblocking(False)
             self._selector.register(leash, selectors.EVENT_READ, pid)
-        self._begin()
         while not (self._stops or self._renews):
             self._turn()
         signal.set_wakeup_fd(-1)
@@ -161,10 +167,7 @@ class Master:
 
     def _turn(self) -> None:
         self._reap()
-        if (
-            not self._find(Stage.STARTING, Stage.SERVING)
-            and time.monotonic() >= self._due
-        ):
+        if self._lacks() and time.monotonic() >= self._due:
             self._begin()
         self._watch(not self._find(Stage.SERVING))
         for key, _events in self._selector.select(self._patience()):
@@ -175,6 +178,12 @@ class Master:
                 self._hang_up()
             else:
                 self._hear(key.data)
+
+    def _lacks(self) -> bool:
+        """Whether a server is to be started."""
+        if self._find(Stage.STARTING):
+            return False
+        return self._wants or not self._find(Stage.SERVING)
 
     def _patience(self) -> float:
         left = self._due - time.monotonic()
@@ -210,6 +219,9 @@ class Master:
             with suppress(OSError):
                 self._leashes[one.pid].send(server.DRAIN)
         ready.stage = Stage.SERVING.value
+        self._wants = False
+        with suppress(FileNotFoundError):
+            os.rename(draft(self._path), self._path)
         self._say(f'serving sessions at {self._path}')
 
     def _reap(self) -> None:
@@ -305,8 +317,9 @@ class Master:
 
     def _end(self) -> None:
         if self._estate.owns:
-            with suppress(FileNotFoundError):
-                os.unlink(self._path)
+            for path in (self._path, draft(self._path)):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
         self._listener.close()
         for one in self._find(Stage.STARTING):
             os.kill(one.pid, signal.SIGKILL)

@@ -66,6 +66,12 @@ class Plan:
     spare: int
 
 
+def _take(link: socket.socket) -> None:
+    """Drop a packet that has arrived; else closing would drop our answer."""
+    with suppress(OSError):
+        link.recv(1, socket.MSG_DONTWAIT)
+
+
 class Server:
     """The loop; :meth:`run` is all of its life."""
 
@@ -205,6 +211,7 @@ class Server:
         except OSError:
             said = b''
         if said in request.CONTROLS:
+            _take(one.link)
             self._tell_counts()
             self._tell(CONTROL + said, one.link.fileno())
             one.link.close()
@@ -255,6 +262,7 @@ class Server:
             self._refuse(self._spoken.popleft(), Report(report.BUSY))
 
     def _refuse(self, one: Waiting, said: Report) -> None:
+        _take(one.link)
         worker.decline(one.link, said.detail or said.outcome)
         one.link.close()
         self._note(said, report.NONE, time.monotonic() - one.since, 0.0)

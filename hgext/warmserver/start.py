@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 import traceback
+from contextlib import suppress
 from typing import Any
 
 from mercurial import encoding
@@ -32,7 +33,7 @@ from ..fleet import daemon, edge
 from ..fleet.adapters import unixsocket
 from ..fleet.core.errors import SettingError
 from . import fresh, limits, rehearsal, worker
-from .master import Estate, Master
+from .master import Estate, Master, draft
 from .request import SOCKET
 from .server import Plan, Server
 
@@ -96,7 +97,10 @@ def _listen(path: str) -> Estate:
     environ.pop(b'LISTEN_FDNAMES', None)
     if not given or meant != b'%d' % os.getpid():
         kind = socket.SOCK_SEQPACKET
-        listener = unixsocket.listen(path, _BACKLOG, kind)
+        # What a killed one has left.
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        listener = unixsocket.listen(draft(path), _BACKLOG, kind)
         return Estate(listener.detach(), owns=True)
     with socket.socket(fileno=os.dup(_FIRST)) as listener:
         fits = (

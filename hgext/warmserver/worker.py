@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from mercurial import dispatch, encoding
+from mercurial import dispatch, encoding, extensions
 from mercurial.utils import procutil
 
 from fleetpash import grammar, pash
@@ -174,8 +174,16 @@ def _become(asked: Request, descriptors: list[int], setup: Setup) -> None:
     _settle()
     # Numbers that a fork must not have in common with its siblings.
     random.seed()
+    _forget_failed()
     # What a session imports beyond what there is, it imports as it is now.
     importlib.invalidate_caches()
+
+
+def _forget_failed() -> None:
+    """Try again to load what could not be loaded, and complain again."""
+    for name, module in list(extensions._extensions.items()):
+        if module is None:
+            del extensions._extensions[name]
 
 
 def _enter(hgrc: bytes, outer: Mapping[bytes, bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import py_compile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,42 @@ def test_what_was_missing_may_appear(tmp_path: Path) -> None:
     assert marks.newest() == 0
     missing.touch()
     assert marks.changed() == os.fsencode(missing)
+
+
+def test_of_a_folder_count_the_names_of_modules(tmp_path: Path) -> None:
+    marks = fresh.Marks([str(tmp_path)])
+    for name in ('__pycache__', 'some.txt', '.hidden', 'module.py~'):
+        (tmp_path / name).mkdir()
+        assert marks.changed() is None
+    for name in ('module.py', 'package', 'some.pth', 'module.abi3.so'):
+        (tmp_path / name).mkdir()
+        assert marks.changed() == os.fsencode(tmp_path)
+        (tmp_path / name).rmdir()
+        assert marks.changed() is None
+    tmp_path.rename(tmp_path.with_name('elsewhere'))
+    assert marks.changed() == os.fsencode(tmp_path)
+
+
+def test_the_places_of_modules_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'some.pth').touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    found = fresh.search_path()
+    assert {str(tmp_path), str(tmp_path / 'some.pth')} <= found
+    assert os.path.dirname(config.__file__) in found
+
+
+def test_bytecode_of_what_has_changed_is_removed(tmp_path: Path) -> None:
+    one, other = tmp_path / 'one.py', tmp_path / 'other.py'
+    compiled = []
+    for path in (one, other):
+        path.write_text('A = 1')
+        compiled.append(Path(py_compile.compile(str(path)) or ''))
+    marks = fresh.Marks([str(one), str(other)])
+    same_size(one)
+    marks.forget()
+    assert [path.exists() for path in compiled] == [False, True]
 
 
 # Mercurial leaves it to the collector to close what is included.
