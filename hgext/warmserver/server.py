@@ -182,8 +182,7 @@ class Server:
                 link, _address = self._listener.accept()
             except OSError:
                 return
-            self._last = time.monotonic()
-            one = Waiting(link, self._last)
+            one = Waiting(link, time.monotonic())
             if unixsocket.user(link) != os.geteuid():
                 self._refuse(one, Report(report.FOREIGN))
                 continue
@@ -216,6 +215,7 @@ class Server:
             self._tell(CONTROL + said, one.link.fileno())
             one.link.close()
         elif said:
+            self._last = time.monotonic()
             self._spoken.append(one)
         else:
             self._refuse(one, Report(report.SILENT))
