@@ -177,6 +177,48 @@ Rubbish, silence and half a request cost nobody anything
   no three descriptors belong to a request
   Hello ann. This is a Mercurial server; there is no shell here.
 
+It says what it does, and what became of whom
+
+  $ waitfor log 'outcome=served status=1 .*'
+  $ hgn() { HGRCPATH=$TESTTMP/primary.rc hg "$@"; }
+  $ hgn warmserver::status
+  server *: serving for * s, * MB, workers: * (glob)
+  sessions: * served (glob)
+  declined: *6 nonsense,* silent, 1 stale (glob)
+  by workers: * (glob)
+  handovers: 1
+  $ hgn warmserver::status -T '{handovers} {servers % "{stage}"} {counts % "{name}\n"}' | grep -o 'worker.none'
+  worker.none
+  $ hgn warmserver::status -T json | "$PYTHON" -c '
+  > import json, sys
+  > (one,) = json.load(sys.stdin)
+  > print(sorted(one), sorted(one["servers"][0]))
+  > print(one["counts"]["outcome.stale"])'
+  ['counts', 'handovers', 'pid', 'servers'] ['memory', 'pid', 'rehearsing', 'serving', 'since', 'spare', 'stage']
+  1
+  $ hgn warmserver::status --metrics | grep -v '^#' | sed 's/[0-9.]*$/N/' | sort
+  hgfleet_warm_cpu_seconds_total N
+  hgfleet_warm_handovers_total N
+  hgfleet_warm_memory_bytes N
+  hgfleet_warm_seconds_total N
+  hgfleet_warm_servers N
+  hgfleet_warm_sessions_total{outcome="busy"} N
+  hgfleet_warm_sessions_total{outcome="foreign"} N
+  hgfleet_warm_sessions_total{outcome="killed"} N
+  hgfleet_warm_sessions_total{outcome="left"} N
+  hgfleet_warm_sessions_total{outcome="nonsense"} N
+  hgfleet_warm_sessions_total{outcome="served"} N
+  hgfleet_warm_sessions_total{outcome="silent"} N
+  hgfleet_warm_sessions_total{outcome="stale"} N
+  hgfleet_warm_workers{stage="rehearsing"} N
+  hgfleet_warm_workers{stage="serving"} N
+  hgfleet_warm_workers{stage="spare"} N
+  $ grep -c 'session user=ann repo=demo outcome=served status=0 worker=.* seconds=.* cpu=.*' log > /dev/null
+  $ grep 'user=bob repo=secret' log
+  session user=bob repo=secret outcome=served status=1 worker=* seconds=* cpu=* (glob)
+  $ hgn warmserver::reload
+  $ (cd clone; again 3)
+
 A server that is killed, or told to stop, is not missed
 
   $ kill -9 $server
@@ -185,7 +227,11 @@ A server that is killed, or told to stop, is not missed
   $ rm log; start
   $ door ann '' | head -n 1
   Hello ann. This is a Mercurial server; there is no shell here.
-  $ kill $server; wait $server
+  $ hgn warmserver::stop; wait $server
+  $ hgn warmserver::stop
+  abort: cannot ask the warm server at $TESTTMP/state/warm.sock: No such file or directory
+  (is "hg warmserver::serve" running?)
+  [255]
   $ ls state
   warm
   warm.lock
@@ -199,8 +245,10 @@ When all of its workers are busy, it waits without doing anything
   $ cat > busy.py <<EOF
   > import os, socket, subprocess, time
   > def used():
-  >     with open('/proc/$server/stat') as file:
-  >         return sum(map(int, file.read().split()[13:15]))
+  >     with open('/proc/$server/task/$server/children') as file:
+  >         pids = ['$server', *file.read().split()]
+  >     return sum(sum(map(int, open(f'/proc/{pid}/stat').read()
+  >                             .split()[13:15])) for pid in pids)
   > link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
   > link.connect('$TESTTMP/state/warm.sock')
   > session = subprocess.Popen(
