@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from mercurial import dispatch, extensions, wireprotoserver
@@ -78,6 +78,7 @@ def rehearse(ui: Any, path: str) -> None:
     """Serve nobody for a moment, from the repository at ``path``."""
     # A person of no name is refused before anything is opened.
     dispatch.dispatch(compat.request([b'pash::session', b'--', b'']))
+    recall(ui)
     with suppress(FleetError):
         _authorise(ui)
     with suppress(FleetError):
@@ -92,9 +93,18 @@ def rehearse(ui: Any, path: str) -> None:
         opened.close()
 
 
-def _authorise(ui: Any) -> None:
+def recall(ui: Any) -> None:
+    """Have read who there is, before anybody is forked, if it is in a file.
+
+    Of a directory elsewhere only the driver is imported.
+    """
     url = edge.text(ui.config(b'fleet', b'directory') or b'')
-    adapters.open_directory(url).user(_NOBODY)
+    with suppress(FleetError), closing(adapters.open_directory(url)) as one:
+        if url.startswith('file:'):
+            one.user(_NOBODY)
+
+
+def _authorise(ui: Any) -> None:
     rules = Rules.parse(
         (edge.text(glob), edge.text(grants))
         for glob, grants in ui.configitems(b'access')

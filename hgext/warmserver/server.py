@@ -29,7 +29,7 @@ from typing import Any
 
 from ..fleet import edge
 from ..fleet.adapters import unixsocket
-from . import report, request, worker
+from . import rehearsal, report, request, worker
 from .fresh import Marks
 from .pool import Pool, Stage, Worker
 from .report import Counts, Report
@@ -147,6 +147,7 @@ class Server:
         self._serve()
         self._forget_late()
         if self._lacks() and not self._pause():
+            rehearsal.recall(self._ui)
             self._watch(self._pool.rehearse())
 
     def _patience(self) -> float:

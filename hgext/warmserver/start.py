@@ -182,6 +182,7 @@ def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     if marks.newest() >= born:
         # Something has changed while it was read.
         return _CHANGED
+    rehearsal.recall(ui)
     gc.collect()
     gc.freeze()
     server = Server(

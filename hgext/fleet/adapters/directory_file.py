@@ -25,7 +25,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import access, names, sshkey
@@ -36,29 +36,37 @@ from . import tomlfile
 Users = dict[str, User]
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What is in a file that has this state."""
+
+    state: tuple[int, ...]
+    users: Users
+    owners: Users
+
+
+# What was read last of each file; whoever is forked need not read it again.
+_known: dict[str, _Content] = {}
+
+
 class FileDirectory:
     """The directory in a file, which is read again when it has changed."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._state: tuple[int, ...] = ()
-        self._users: Users = {}
-        self._owners: Users = {}
 
     def user(self, name: str) -> User | None:
         """Return the user of that name, or None."""
-        self._refresh()
-        return self._users.get(name)
+        return self._content().users.get(name)
 
     def owner(self, key: str) -> User | None:
         """Return the user who holds a public key (``type base64``)."""
-        self._refresh()
-        return self._owners.get(' '.join(key.split()[:2]))
+        return self._content().owners.get(' '.join(key.split()[:2]))
 
     def users(self) -> Iterator[User]:
         """Yield every user, by name."""
-        self._refresh()
-        return iter([self._users[name] for name in sorted(self._users)])
+        users = self._content().users
+        return iter([users[name] for name in sorted(users)])
 
     def seen(self, name: str) -> None:
         """Nothing is noted in the file."""
@@ -66,16 +74,21 @@ class FileDirectory:
     def close(self) -> None:
         """Nothing is kept open."""
 
-    def _refresh(self) -> None:
+    def _content(self) -> _Content:
+        known = _known.get(self._path)
         with _failing(self._path, 'read'), open(self._path, 'rb') as file:
             found = os.fstat(file.fileno())
-            state = (found.st_ino, found.st_size, found.st_mtime_ns)
-            if state == self._state:
-                return
+            state = (
+                *(found.st_dev, found.st_ino, found.st_size),
+                *(found.st_mtime_ns, found.st_ctime_ns),
+            )
+            if known is not None and known.state == state:
+                return known
             data = file.read()
-        self._users = parse(data, self._path)
-        self._owners = _owners(self._users)
-        self._state = state
+        users = parse(data, self._path)
+        known = _Content(state, users, _owners(users))
+        _known[self._path] = known
+        return known
 
 
 def parse(data: bytes, path: str) -> Users:
