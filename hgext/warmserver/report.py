@@ -9,7 +9,9 @@ does not serve::
 
 (each is one line).  ``seconds`` counts from the request to the end, ``cpu`` is
 what the worker has used in all, before the request too.  ``status`` is the
-session's exit code, see ``hg help fleetpash``.  ``outcome`` is one of:
+session's exit code, see ``hg help fleetpash``.  ``detail=borrowed`` says that
+the session found markers in memory (``warmserver.repos``).
+``outcome`` is one of:
 
 ``served``
     it was
@@ -47,6 +49,9 @@ DECLINED = (NONSENSE, SILENT, BUSY, STALE, FOREIGN)
 OUTCOMES = (*BEGUN, *DECLINED)
 
 SPARE, FORKED, NONE = 'spare', 'forked', 'none'
+BORROWED = 'borrowed'
+"""The detail of a session that found its markers in memory."""
+
 WORKERS = (SPARE, FORKED, NONE)
 
 LONGEST = 300

@@ -90,6 +90,7 @@ class Server:
         self._master = master
         self._selector = selectors.DefaultSelector()
         self._pool = Pool(setup, self._selector.unregister)
+        self._shelf = setup.shelf
         self._counts = Counts()
         self._silent: dict[int, Waiting] = {}
         self._spoken: deque[Waiting] = deque()
@@ -146,12 +147,18 @@ class Server:
         self._reap()
         self._serve()
         self._forget_late()
+        if self._is_idle() and self._shelf.step(time.monotonic()):
+            # They were forked before.
+            self._pool.release()
         if self._lacks() and not self._pause():
             rehearsal.recall(self._ui)
             self._watch(self._pool.rehearse())
 
     def _patience(self) -> float:
         return min(_TICK, self._pause()) if self._lacks() else _TICK
+
+    def _is_idle(self) -> bool:
+        return not (self._pause() or self._spoken or self._stale)
 
     def _pause(self) -> float:
         return max(0.0, self._last + REST - time.monotonic())
@@ -284,6 +291,8 @@ class Server:
         self, said: Report, kind: str, seconds: float, cpu: float
     ) -> None:
         self._counts.add(said, kind, seconds, cpu)
+        if said.outcome == report.SERVED and said.status == 0:
+            self._shelf.want(said.repo)
         self._say(report.line(said, kind, seconds, cpu))
 
     def _say(self, said: str) -> None:

@@ -36,6 +36,7 @@ from . import fresh, limits, rehearsal, worker
 from .master import Estate, Master, draft
 from .request import SOCKET
 from .server import Plan, Server
+from .shelf import Shelf
 
 _EAGER = b'HGDEMANDIMPORT'
 _ESTATE = b'HGFLEET_ESTATE'
@@ -176,7 +177,9 @@ def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     os.chdir('/')
     practice = os.path.join(state_folder(ui), 'warm', _PRACTICE)
     plan, limited = _plan(ui), limits.read(ui)
-    setup = worker.Setup(ui, hgrc, limited, practice)
+    root = edge.text(ui.config(b'fleet', b'root') or b'')
+    shelf = Shelf(ui, root, ui.configint(b'warmserver', b'repos'))
+    setup = worker.Setup(ui, hgrc, limited, practice, shelf)
     loaded = _import_all(ui, practice)
     marks = _marks(hgrc)
     if marks.newest() >= born:

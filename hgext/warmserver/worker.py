@@ -30,10 +30,11 @@ from mercurial.utils import procutil
 from fleetpash import grammar, pash
 
 from ..fleet import compat, edge
-from . import limits, rehearsal, report, request
+from . import limits, rehearsal, report, request, shelf
 from .limits import Limits
 from .report import Report
 from .request import EXIT, GO, LARGEST, NO, READY, Nonsense, Request
+from .shelf import Shelf
 
 BROKEN = 70  # EX_SOFTWARE of sysexits.h
 REHEARSED = b'rehearsed'
@@ -49,7 +50,9 @@ class Setup:
     hgrc: bytes
     limits: Limits
     practice: str
-    """The repository that rehearsals are given; empty when there is none."""
+    """The repository that rehearsals are given."""
+
+    shelf: Shelf
 
 
 def live(setup: Setup, leash: socket.socket, link: socket.socket | None) -> int:
@@ -131,7 +134,8 @@ def _serve(setup: Setup, link: socket.socket, leash: socket.socket) -> Report:
         status = _session(asked.user)
     finally:
         _hang_up(link, status)
-    return Report(report.SERVED, asked.user, repo, status)
+    detail = report.BORROWED if shelf.lent() else ''
+    return Report(report.SERVED, asked.user, repo, status, detail)
 
 
 def _repo(asked: Request) -> str:
@@ -175,6 +179,7 @@ def _become(asked: Request, descriptors: list[int], setup: Setup) -> None:
     # Numbers that a fork must not have in common with its siblings.
     random.seed()
     _forget_failed()
+    shelf.lends(setup.shelf)
     # What a session imports beyond what there is, it imports as it is now.
     importlib.invalidate_caches()
 
