@@ -39,6 +39,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 
 _SETTLED = 10.0
 _TICK = 1.0
+_MOMENT = 0.02
 _ROOM = 60000
 
 
@@ -75,7 +76,6 @@ class Estate:
     generations: list[Generation] = field(default_factory=list)
     counts: dict[str, float] = field(default_factory=dict)
     handovers: int = 0
-    pause: float = 0.0
 
     def encode(self) -> bytes:
         """Return what :meth:`decode` reads."""
@@ -112,7 +112,8 @@ class Master:
         self._stops = self._renews = False
         # What serves, if anything does, is not what there should be.
         self._wants = True
-        self._due = time.monotonic() + estate.pause
+        self._pause = 0.0
+        self._due = time.monotonic()
         self._waking, self._woken = socket.socketpair()
         self._selector = selectors.DefaultSelector()
 
@@ -156,7 +157,12 @@ class Master:
         return [g for g in self._estate.generations if g.stage in chosen]
 
     def _begin(self) -> None:
-        pid, leash = self._spawn(self._listener.fileno())
+        try:
+            pid, leash = self._spawn(self._listener.fileno())
+        except OSError as problem:
+            self._say(f'cannot start a server: {problem}')
+            self._put_off()
+            return
         leash.setblocking(False)
         self._leashes[pid] = leash
         self._selector.register(leash, selectors.EVENT_READ, pid)
@@ -250,14 +256,18 @@ class Master:
         if one.stage == Stage.SERVING.value and (
             time.time() - one.since > _SETTLED
         ):
-            self._estate.pause = 0.0
+            self._pause = 0.0
+            self._due = time.monotonic()
         else:
-            self._estate.pause = min(
-                max(FIRST_PAUSE, self._estate.pause * 2), LONGEST_PAUSE
-            )
+            self._put_off()
         how = f'exit code {code}' if code >= 0 else f'signal {-code}'
         self._say(f'the server that was {one.stage} has ended ({how})')
-        self._due = time.monotonic() + self._estate.pause
+
+    def _put_off(self) -> None:
+        """Wait longer than the last time before the next start."""
+        pause = max(FIRST_PAUSE, self._pause * 2)
+        self._pause = min(pause, LONGEST_PAUSE)
+        self._due = time.monotonic() + self._pause
 
     # -- connections ---------------------------------------------------------
 
@@ -272,7 +282,8 @@ class Master:
         """Have clients go on alone while there is no server."""
         with suppress(OSError):
             link, _address = self._listener.accept()
-            link.settimeout(0.2)
+            # They say it as soon as they have connected.
+            link.settimeout(_MOMENT)
             with link, suppress(OSError):
                 if unixsocket.user(link) == os.geteuid():
                     self._obey(link.recv(_ROOM), link)

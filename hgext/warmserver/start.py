@@ -45,6 +45,7 @@ _BACKLOG = 4096
 _FIRST = 3
 _CHANGED = 75  # EX_TEMPFAIL of sysexits.h
 _PRACTICE = 'practice'
+_TRIES, _PAUSE = 100, 0.1
 
 
 def serve(ui: Any) -> int:
@@ -122,7 +123,12 @@ def _again(estate: Estate) -> None:
         os.set_inheritable(number, True)
     _flush()
     env = {**encoding.environ, _ESTATE: estate.encode()}
-    os.execve(_program(), [_program(), 'warmserver::serve'], env)
+    for _time in range(_TRIES):
+        # It may be away for a moment while it is replaced.
+        with suppress(FileNotFoundError):
+            os.execve(_program(), [_program(), 'warmserver::serve'], env)
+        time.sleep(_PAUSE)
+    raise SettingError(f'cannot start {_program()} anew: it is missing')
 
 
 def _program() -> str:
