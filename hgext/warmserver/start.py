@@ -187,6 +187,8 @@ def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     shelf = Shelf(ui, root, ui.configint(b'warmserver', b'repos'))
     setup = worker.Setup(ui, hgrc, limited, practice, shelf)
     loaded = _import_all(ui, practice)
+    # What a session imports beyond that, it looks for as it is by then.
+    importlib.invalidate_caches()
     marks = _marks(hgrc)
     if marks.newest() >= born:
         # Something has changed while it was read.

@@ -13,7 +13,6 @@ its own handling of errors.
 from __future__ import annotations
 
 import array
-import importlib
 import os
 import random
 import signal
@@ -180,8 +179,6 @@ def _become(asked: Request, descriptors: list[int], setup: Setup) -> None:
     random.seed()
     _forget_failed()
     shelf.lends(setup.shelf)
-    # What a session imports beyond what there is, it imports as it is now.
-    importlib.invalidate_caches()
 
 
 def _forget_failed() -> None:
