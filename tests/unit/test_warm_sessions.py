@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 import fleetpash
+from testlib.stdio import HELLO, NULL, call, push, starred
 
 HG = str(Path(sys.executable).with_name('hg'))
 PASH = os.path.join(fleetpash.__path__[0], 'pash.py')
-NULL = b'0' * 40
 PLAIN = {
     name: value
     for name, value in os.environ.items()
@@ -49,27 +49,6 @@ def no(ui, repo, **_):
     ui.warn(b'refused\\n' if refuses else b'fine\\n')
     return refuses
 """
-
-
-def call(name: bytes, **arguments: bytes) -> bytes:
-    """Return a command of the wire protocol."""
-    said = b''.join(
-        b'%s %d\n%s' % (key.encode(), len(value), value)
-        for key, value in arguments.items()
-    )
-    return name + b'\n' + said
-
-
-def starred(name: bytes, **arguments: bytes) -> bytes:
-    """Return a command whose arguments are any number."""
-    said = b''.join(
-        b'%s %d\n%s' % (key.encode(), len(value), value)
-        for key, value in arguments.items()
-    )
-    return b'%s\n* %d\n%s' % (name, len(arguments), said)
-
-
-HELLO = b'hello\n' + call(b'between', pairs=NULL + b'-' + NULL)
 
 
 @dataclass
@@ -163,12 +142,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-
-
-def push(bundle: bytes, heads: bytes = b'666f726365') -> bytes:
-    """Return a push, without waiting for the go-ahead."""
-    start = HELLO + call(b'unbundle', heads=heads)
-    return start + b'%d\n%s0\n' % (len(bundle), bundle)
 
 
 READS = {
