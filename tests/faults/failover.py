@@ -15,16 +15,13 @@ is not as it should be, and then the exit code is 1.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import math
 import random
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -35,7 +32,7 @@ from pathlib import Path
 if __name__ == '__main__':
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from faults import book, checker, picture
+from faults import book, checker, longrun, picture
 from faults.checker import Evidence, Finding, Kind
 from faults.client import PLANT, Verdict, verdict
 from faults.fleet import HG, PATIENCE, Impatient, until
@@ -46,7 +43,6 @@ from testlib.haproxy import Balancer
 
 REPOS = ('a', 'b')
 MIRRORS = 2
-MOST = 20
 _AGAIN = 0.05
 # What a client says when its ssh ends: nobody has answered.
 _CUT = re.compile(r'^remote: Connection (to .* )?closed', re.MULTILINE)
@@ -150,6 +146,11 @@ class Report:
     told: Counter[str] = field(default_factory=Counter)
     victims: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything was not as it should be."""
+        return bool(self.findings)
 
     def closing(self) -> str:
         """Return the last line."""
@@ -404,32 +405,21 @@ def tell(report: Report) -> None:
         print(f'told   {count:4}: {words}')
     for percent in (50, 90, 99, 100):
         print(f'p{percent:<4} {percentile(report.waits, percent):5.2f} s')
-    for finding in report.findings[:MOST]:
+    for finding in report.findings[: longrun.MOST]:
         print(f'! {finding}')
 
 
 def main(argv: list[str]) -> int:
     """Run what the command line asks for; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add('--kills', type=int, default=200, metavar='N')
-    add('--seed', default='', help='any text; without, a new one is made up')
-    add('--keep', action='store_true', help='keep the folder in any case')
-    options = parser.parse_args(argv)
-    seed = options.seed or str(random.randrange(1_000_000))
-    folder = Path(tempfile.mkdtemp(prefix='hgfleet-failover.'))
-    try:
-        report = run(folder / 'fleet', options.kills, seed)
-    except BaseException:
-        print(f'seed {seed}; the folder is {folder}', file=sys.stderr)
-        raise
-    tell(report)
-    if report.findings or options.keep:
-        print(f'the folder is {folder}')
-    else:
-        shutil.rmtree(folder)
-    print(report.closing())
-    return 1 if report.findings else 0
+    return longrun.main(
+        argv,
+        __doc__,
+        'failover',
+        '--kills',
+        200,
+        lambda folder, asked: run(folder, asked.count, asked.seed),
+        tell,
+    )
 
 
 if __name__ == '__main__':

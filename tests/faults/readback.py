@@ -20,16 +20,13 @@ exit code is 1.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import enum
 import http.client
 import json
 import random
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -40,6 +37,7 @@ from pathlib import Path
 if __name__ == '__main__':
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from faults import longrun
 from faults.client import PLANT, Verdict
 from faults.failover import Author, Push
 from faults.fleet import Impatient, until
@@ -52,7 +50,6 @@ MIRRORS = 4
 READERS = 3
 BURST = 40
 LEASE = 1.5
-MOST = 20
 SETTINGS = f"""\
 [replicate]
 wait = visible
@@ -265,6 +262,11 @@ class Report:
     asked: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
+    @property
+    def failed(self) -> bool:
+        """Whether anything was not as it should be."""
+        return bool(self.violations or self.other)
+
     def closing(self) -> str:
         """Return the last line."""
         return (
@@ -425,33 +427,21 @@ def tell(report: Report) -> None:
         print(f'{count:6}: {blow.value}')
     for words, count in sorted(report.asked.items()):
         print(f'{count:6}: {words}')
-    for words in [*report.violations, *report.other][:MOST]:
+    for words in [*report.violations, *report.other][: longrun.MOST]:
         print(f'! {words}')
 
 
 def main(argv: list[str]) -> int:
     """Run what the command line asks for; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add('--reads', type=int, default=20000, metavar='N')
-    add('--seed', default='', help='any text; without, a new one is made up')
-    add('--keep', action='store_true', help='keep the folder in any case')
-    options = parser.parse_args(argv)
-    seed = options.seed or str(random.randrange(1_000_000))
-    folder = Path(tempfile.mkdtemp(prefix='hgfleet-readback.'))
-    try:
-        report = run(folder / 'fleet', options.reads, seed)
-    except BaseException:
-        print(f'seed {seed}; the folder is {folder}', file=sys.stderr)
-        raise
-    tell(report)
-    wrong = bool(report.violations or report.other)
-    if wrong or options.keep:
-        print(f'the folder is {folder}')
-    else:
-        shutil.rmtree(folder)
-    print(report.closing())
-    return 1 if wrong else 0
+    return longrun.main(
+        argv,
+        __doc__,
+        'readback',
+        '--reads',
+        20_000,
+        lambda folder, asked: run(folder, asked.count, asked.seed),
+        tell,
+    )
 
 
 if __name__ == '__main__':
