@@ -1,0 +1,80 @@
+"""How large a warm server is while it serves nobody, and whether it grows.
+
+Memory is what is a process's own (RssAnon), of the largest process of the
+server, since all others are forks; the descriptors are those of the server
+itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from testlib.warmnode import WarmNode
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the server is like while nobody is served."""
+
+    memory: float
+    descriptors: int
+    processes: int
+
+
+def take(node: WarmNode) -> Sample:
+    """Measure the server of a node."""
+    family = node.family()
+    return Sample(
+        max(map(resident, family)),
+        len(opened(node)),
+        len(family),
+    )
+
+
+def opened(node: WarmNode) -> list[str]:
+    """Return what the descriptors of the server lead to."""
+    found = []
+    for one in Path(f'/proc/{node.pid}/fd').iterdir():
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(one))
+    return found
+
+
+def settle(node: WarmNode) -> None:
+    """Wait until the server has as many processes as a moment ago."""
+    before: list[int] = []
+    for _each in range(50):
+        family = sorted(node.family())
+        if family == before:
+            return
+        before = family
+        time.sleep(0.2)
+
+
+def resident(pid: int) -> float:
+    """Return the MiB of memory that are a process's own, 0 if it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f'/proc/{pid}/status').read_text().splitlines():
+            name, _colon, value = line.partition(':')
+            if name == 'RssAnon':
+                return int(value.split()[0]) / 1024
+    return 0.0
+
+
+def judged(samples: list[Sample]) -> Iterator[str]:
+    """Yield what grows from the second quarter to the last one."""
+    quarter = len(samples) // 4
+    early, late = samples[quarter : 2 * quarter], samples[-quarter:]
+    for name, slack in (('memory', 1.0), ('descriptors', 0), ('processes', 0)):
+        before, after = (
+            statistics.median(getattr(one, name) for one in part)
+            for part in (early, late)
+        )
+        if after > before * 1.02 + slack:
+            yield f'{name} of the server grew from {before:g} to {after:g}'
