@@ -8,6 +8,9 @@ N ?= 500
 SEED ?=
 COUNT.failover = --kills
 COUNT.readback = --reads
+COUNT.leaks = --sessions
+COUNT.restarts = --restarts
+COUNT.hostile = --sessions
 
 # Another interpreter gets an environment of its own, next to .venv.
 VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON)))
@@ -21,6 +24,9 @@ help:
 	@echo 'make faults  let things fail, then compare all (N=$(N), SEED=, ARGS=)'
 	@echo 'make failover  kill primaries behind haproxy (N=200, SEED=, ARGS=)'
 	@echo 'make readback  read what was pushed (N=20000, SEED=, ARGS=)'
+	@echo 'make leaks   look for what sessions leave behind (N=100000, SEED=, ARGS=)'
+	@echo 'make restarts  restart the warm server under load (N=200, SEED=, ARGS=)'
+	@echo 'make hostile  be rude to the warm server (N=40, SEED=, ARGS=)'
 	@echo 'make powercut  cut the power of ext4 disks, as root (N=, SEED=, ARGS=)'
 	@echo 'make bench   run the benchmarks'
 	@echo 'make clean   remove the environments and every cache in the tree'
@@ -40,7 +46,7 @@ faults:
 	@exec $(VENV)/bin/python tests/faults/run.py --faults '$(N)' \
 		$(if $(SEED),--seed '$(SEED)') $(ARGS)
 
-failover readback:
+failover readback leaks restarts hostile:
 	@tests/setup/environment --servers --python '$(PYTHON)' $(VENV)
 	@exec $(VENV)/bin/python tests/faults/$@.py --seed '$(SEED)' \
 		$(if $(filter command line environment,$(origin N)),$(COUNT.$@) '$(N)') \
@@ -65,4 +71,5 @@ clean:
 	rm -rf .venv .venv-* .venv*.lock build dist tests/names/*.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup up test faults failover readback powercut lint format bench clean
+.PHONY: help setup up test faults failover readback leaks restarts hostile
+.PHONY: powercut lint format bench clean

@@ -8,4 +8,8 @@ looks at the mirrors meanwhile, ``book`` reads the ledger on its own, and
 With the ledger in Kafka, ``brokers`` runs it and the network to it,
 ``relayed`` a node's relay, and ``topic`` is how ``book`` reads it.  What lasts
 for a while is done by ``blows`` and noted in ``trouble``.
+
+``leaks``, ``restarts`` and ``hostile`` are about the warm server of one node,
+whose repositories are ``scenery``; ``longrun`` is the command line that long
+runs have in common.
 """
