@@ -20,6 +20,7 @@ NAMES = (
     'flat',
     'web',
     'syncs',
+    'sessions',
 )
 _INTERRUPTED = 130
 
