@@ -36,6 +36,7 @@ from typing import Any
 from mercurial import registrar
 
 from ..fleet import meta, settings
+from . import chg
 
 testedwith = meta.TESTEDWITH
 minimumhgversion = meta.MINIMUM_HG
@@ -48,11 +49,18 @@ configtable: dict[bytes, Any] = {}
 configitem = registrar.configitem(configtable)
 
 configitem(b'warmserver', b'workers', default=50)
+configitem(b'warmserver', b'chg-servers', default=8)
+configitem(b'warmserver', b'chg-workers', default=64)
+configitem(b'warmserver', b'chg-idle-workers', default=2)
+configitem(b'warmserver', b'chg-in-place', default=True)
+
+chg.begin()
 
 
 def uisetup(ui: Any) -> None:
     """Register the settings that the fleet's extensions share."""
     settings.declare(ui)
+    chg.setup(ui)
 
 
 @command(b'warmserver::serve', [], b'', norepo=True)
