@@ -33,6 +33,7 @@ _OURS = b'warmserver'
 _LOCALE = b'LC_CTYPE'
 
 Pair = tuple[bytes, bytes]
+Variables = dict[bytes, bytes]
 
 
 class _Watch:
@@ -168,6 +169,8 @@ class Inputs:
     """Whether an extension could not be loaded: nobody knows when it could."""
     doubtful: bool
     """Whether a file has changed while it may have been read."""
+    program: Variables
+    """What decides on which program ``hg`` is."""
 
     @classmethod
     def now(cls, ui: Any) -> Inputs:
@@ -181,6 +184,7 @@ class Inputs:
             marks=fresh.Marks(paths),
             broken=bool(extensions.notloaded()),
             doubtful=_changed_since(paths, _born()),
+            program=_program(),
         )
 
     def belongs(self, ui: Any, folder: Folder) -> tuple[str, str]:
@@ -189,6 +193,27 @@ class Inputs:
         same = hashed == self.confighash
         pairs = self.pairs if same else folder.reads(hashed)
         return hashed, key(ui, hashed, pairs)
+
+    def would_load(self, ui: Any) -> bool:
+        """Tell whether ``hg`` would be this program, with this extension."""
+        enabled = any(
+            name.endswith(_OURS) and not path.startswith(b'!')
+            for name, path in ui.configitems(b'extensions')
+        )
+        skips = ui.configbool(b'chgserver', b'skiphash')
+        return enabled and not skips and self.program == _program()
+
+
+def _program() -> Variables:
+    environ: Any = encoding.environ
+    names = [b'CHGHG' if b'CHGHG' in environ else b'HG']
+    if not os.path.isabs(environ.get(names[0], b'')):
+        names.append(b'PATH')
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in names or name.startswith((b'PYTHON', b'LD_'))
+    }
 
 
 def _changed_since(paths: set[str], born: int) -> bool:

@@ -15,6 +15,7 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import sys
 import time
 import traceback
@@ -39,6 +40,7 @@ Workers may be waiting for each other: hooks call hg as well.
 """
 
 _FAILED = 255
+_NONSENSE = (Refused, ValueError, AssertionError, struct.error)
 
 
 def create(ui: Any, repo: Any, opts: Any, dispatch: Any) -> Any:
@@ -62,15 +64,19 @@ class Handler(chgserver.chgunixservicehandler):
 
     def bindsocket(self, sock: socket.socket, address: bytes) -> None:
         """Listen at the address that belongs to the configuration."""
-        self._take(sock, address, None)
+        waits = handover.received() is None
+        self._take(sock, address if waits else b'', None)
 
     def inherit(self, sock: socket.socket, handed: Handed) -> None:
         """Listen where another server listens, and let it end."""
         before = self.folder.process(self.inputs.key)
+        if before is None:
+            # What it has listened on may have been shut down.
+            self._take(sock, b'', None)
+            return
         self._take(sock, b'', handed.listener)
-        if before is not None and handed.listener is not None:
-            with suppress(ProcessLookupError):
-                os.kill(before, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(before, signal.SIGTERM)
 
     def _take(
         self, sock: socket.socket, address: bytes, listener: int | None
@@ -162,6 +168,7 @@ class Service(commandserver.unixforkingservice):
         else:
             os.close(handed.link)
             os.close(handed.folder)
+            self._requests = 1
             self._inherit(handed)
             os.close(handed.lock)
         self._prepare()
@@ -178,6 +185,7 @@ class Service(commandserver.unixforkingservice):
         super().init()
 
     def _prepare(self) -> None:
+        self._server = os.getpid()
         self._leash, self._holds = os.pipe()
         self._news, self._tells = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_DGRAM
@@ -336,11 +344,29 @@ class Service(commandserver.unixforkingservice):
         while True:
             ready = [key.fileobj for key, _mask in waiting.select()]
             if self._leash in ready:
-                os._exit(0)
+                return self._inherit_queue()
             with suppress(BlockingIOError):
                 link, _address = self._sock.accept()
                 self._tells.send(b'%d' % os.getpid())
                 return link
+
+    def _inherit_queue(self) -> socket.socket:
+        """Serve who waits for a server that was killed; ends if nobody does."""
+        handler = self._servicehandler
+        key = handler.inputs.key
+        if os.getppid() == self._server or handler.folder.alive(key):
+            os._exit(0)
+        # Others are refused from here on, and start a server.
+        self._sock.shutdown(socket.SHUT_RDWR)
+        while True:
+            try:
+                link, _address = self._sock.accept()
+            except OSError:
+                os._exit(0)
+            if not os.fork():
+                commandserver._initworkerprocess()
+                return link
+            link.close()
 
     def _serve(self, link: socket.socket, first: bool) -> None:
         if unixsocket.user(link) != os.geteuid():
@@ -401,7 +427,7 @@ class Service(commandserver.unixforkingservice):
             pass
         except error.Abort as problem:
             self.ui.error(_(b'abort: %s\n') % problem.message)
-        except (Refused, ValueError, AssertionError) as problem:
+        except _NONSENSE as problem:
             talk.cerr.write(b'abort: %s\n' % encoding.strtolocal(str(problem)))
         except BaseException:
             # A command has failed, and its client is to know how.

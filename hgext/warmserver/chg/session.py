@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from mercurial import chgserver, error
+from mercurial import chgserver, encoding, error
 from mercurial.i18n import _
 from mercurial.utils import procutil, stringutil
 
@@ -161,6 +161,11 @@ class Session(chgserver.chgcmdserver):
             if problem.detailed_exit_code is not None:
                 code = problem.detailed_exit_code
             self.ui.error(problem.format())
+        except OSError as problem:
+            # The option --cwd may name anything.
+            said = encoding.strtolocal(problem.strerror or f'{problem}')
+            name = stringutil.forcebytestr(problem.filename or b'')
+            self.ui.error(_(b"abort: %s: '%s'\n") % (said, name))
         else:
             return local, 0
         self.ui.flush()
@@ -198,7 +203,7 @@ class Session(chgserver.chgcmdserver):
             return self._as_ever(key, stale)
         if key == known.inputs.key:
             return self._renew(args)
-        return self._elsewhere(key, local, args)
+        return self._elsewhere(local, args)
 
     def _as_ever(self, key: str, stale: bool) -> list[bytes]:
         """Let the client start what is missing, as Mercurial does."""
@@ -222,16 +227,17 @@ class Session(chgserver.chgcmdserver):
         self._hand_over(args, False, lock, listener)
         return [b'unlink %s' % known.address, b'reconnect']
 
-    def _elsewhere(
-        self, key: str, local: Any, args: list[bytes]
-    ) -> list[bytes]:
+    def _elsewhere(self, local: Any, args: list[bytes]) -> list[bytes]:
         """Send the client to another server, or become one."""
-        folder = self._known.folder
+        folder, inputs = self._known.folder, self._known.inputs
+        hashed, key = inputs.belongs(local, folder)
+        if not inputs.would_load(local):
+            # Mercurial's own server, which only a client can start.
+            return [b'redirect %s' % folder.address(hashed)]
         if not folder.alive(key):
-            hashed, _key = self._known.inputs.belongs(local, folder)
             lock = folder.lock(hashed, WAIT, _always)
             # Meanwhile it may be known what those extensions read.
-            _hashed, key = self._known.inputs.belongs(local, folder)
+            _hashed, key = inputs.belongs(local, folder)
             if not folder.alive(key):
                 self._hand_over(args, False, lock, None)
         folder.point(folder.base, key)
