@@ -20,6 +20,7 @@ NAMES = (
     'flat',
     'web',
     'syncs',
+    'chg',
 )
 _INTERRUPTED = 130
 

@@ -27,6 +27,31 @@ any case, as are a repository's own settings and its hooks.
 Run it as the user that sshd lets people into; nobody else is served.
 SIGHUP makes it start anew, SIGTERM makes it end when its sessions have
 ended, after ten seconds at most.
+
+People's own commands
+---------------------
+
+Where ``chg``, the client that comes with Mercurial, is used in place of
+``hg``, this extension in a user's hgrc makes the servers that it starts
+better ones. However many clients begin at once, one server is started for
+them. Changed code, of whatever module, and changed configuration are noticed
+at the next command, even in the same second; the server is then replaced
+while its clients wait a little, and none of them starts one for itself.
+Commands are run by workers that have been forked and warmed up before, each
+of which runs one.
+
+``warmserver.chg-servers`` (default 8)
+  how many servers a user may have, one for each configuration and
+  environment in use; those not used for longest end.
+``warmserver.chg-workers`` (default 64)
+  how many commands a server may run at a time; further ones wait.
+``warmserver.chg-idle-workers`` (default 2)
+  how many workers wait for commands.
+``warmserver.chg-in-place`` (default True)
+  whether servers replace themselves; otherwise clients start new ones.
+
+``chgserver.idletimeout`` is heeded; with ``chgserver.skiphash``, and with
+Mercurial other than 7.2, chg has Mercurial's own server.
 """
 
 from __future__ import annotations

@@ -200,6 +200,19 @@ def test_killed_it_is_started_again(here: Place) -> None:
     assert version(here) == 1
 
 
+def test_a_command_that_outlives_it_is_in_nobodys_way(here: Place) -> None:
+    here.hg('version-of-it')
+    client = here.start('wait')
+    assert client.stdout
+    assert client.stdout.readline() == 'waiting\n'
+    (one,) = here.servers()
+    os.kill(one.pid, signal.SIGKILL)
+    until(lambda: not alive(one.pid))
+    assert version(here) == 1
+    client.send_signal(signal.SIGINT)
+    client.communicate()
+
+
 def test_workers_that_wait_end_with_it(here: Place) -> None:
     here.hg('version-of-it')
     (one,) = here.servers()

@@ -64,6 +64,11 @@ class Folder:
         start = name.split(b'.', 1)[0]
         return os.path.join(folder, b'%s-%s' % (start, key.encode()))
 
+    @property
+    def rehearsals(self) -> str:
+        """The repository that workers rehearse in."""
+        return self._file('rehearsal')
+
     def _file(self, name: str) -> str:
         return os.path.join(self._path, name)
 

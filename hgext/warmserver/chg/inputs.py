@@ -165,6 +165,8 @@ class Inputs:
     pairs: Pairs
     key: str
     marks: fresh.Marks
+    own: fresh.Marks
+    """Those of this extension, and of the interpreter."""
     broken: bool
     """Whether an extension could not be loaded: nobody knows when it could."""
     doubtful: bool
@@ -182,6 +184,7 @@ class Inputs:
             pairs=pairs,
             key=key(ui, hashed, pairs),
             marks=fresh.Marks(paths),
+            own=fresh.Marks(_own(paths)),
             broken=bool(extensions.notloaded()),
             doubtful=_changed_since(paths, _born()),
             program=_program(),
@@ -195,13 +198,26 @@ class Inputs:
         return hashed, key(ui, hashed, pairs)
 
     def would_load(self, ui: Any) -> bool:
-        """Tell whether ``hg`` would be this program, with this extension."""
+        """Tell whether ``hg`` would be this program, with this extension.
+
+        An extension that is being upgraded, or removed, goes on with nobody.
+        """
         enabled = any(
             name.endswith(_OURS) and not path.startswith(b'!')
             for name, path in ui.configitems(b'extensions')
         )
         skips = ui.configbool(b'chgserver', b'skiphash')
-        return enabled and not skips and self.program == _program()
+        same = self.program == _program() and self.own.changed() is None
+        return enabled and not skips and same
+
+
+def _own(paths: set[str]) -> set[str]:
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return {
+        path
+        for path in paths
+        if path.startswith(here + os.sep) or path == sys.executable
+    }
 
 
 def _program() -> Variables:

@@ -26,7 +26,7 @@ from mercurial import chgserver, commandserver, encoding, error
 from mercurial.i18n import _
 
 from ...fleet.adapters import unixsocket
-from . import early, handover
+from . import early, handover, rehearsal
 from .folder import Described, Folder, Register
 from .handover import Handed
 from .inputs import Inputs
@@ -54,6 +54,8 @@ def create(ui: Any, repo: Any, opts: Any, dispatch: Any) -> Any:
 
 class Handler(chgserver.chgunixservicehandler):
     """The address of a server: taking it, owning it, leaving it."""
+
+    _socketstat: Any
 
     def __init__(self, ui: Any, opts: Any, dispatch: Any) -> None:
         super().__init__(ui, dispatch)
@@ -132,6 +134,10 @@ class Handler(chgserver.chgunixservicehandler):
 class Service(commandserver.unixforkingservice):
     """The loop."""
 
+    _servicehandler: Any
+    _sock: Any
+    _mainipc: Any
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         ui = self.ui
@@ -196,6 +202,8 @@ class Service(commandserver.unixforkingservice):
         signal.signal(signal.SIGTERM, self._retire)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._woken.fileno())
+        handler = self._servicehandler
+        self._stage = rehearsal.stage(handler.folder) if self._ahead else None
         gc.collect()
         gc.freeze()
 
@@ -336,8 +344,10 @@ class Service(commandserver.unixforkingservice):
 
     def _await(self) -> socket.socket:
         """Wait for a connection; ends with the server."""
-        chgserver._loadnewui(self.ui, [], None)
-        self._servicehandler.inputs.marks.changed()
+        handler = self._servicehandler
+        rehearsal.rehearse(
+            self.ui, handler.inputs, handler._dispatch, self._stage
+        )
         waiting = selectors.PollSelector()
         waiting.register(self._sock, selectors.EVENT_READ)
         waiting.register(self._leash, selectors.EVENT_READ)
@@ -346,7 +356,7 @@ class Service(commandserver.unixforkingservice):
             if self._leash in ready:
                 return self._inherit_queue()
             with suppress(BlockingIOError):
-                link, _address = self._sock.accept()
+                link: socket.socket = self._sock.accept()[0]
                 self._tells.send(b'%d' % os.getpid())
                 return link
 
@@ -360,7 +370,7 @@ class Service(commandserver.unixforkingservice):
         self._sock.shutdown(socket.SHUT_RDWR)
         while True:
             try:
-                link, _address = self._sock.accept()
+                link: socket.socket = self._sock.accept()[0]
             except OSError:
                 os._exit(0)
             if not os.fork():
@@ -379,7 +389,7 @@ class Service(commandserver.unixforkingservice):
             handler.inputs,
             handler.folder,
             os.getppid(),
-            self._sock.fileno(),
+            self._sock,
             first,
             self._in_place,
         )

@@ -39,12 +39,19 @@ class Known:
     inputs: Inputs
     folder: Folder
     pid: int
-    listener: int | None
-    """Its listening socket, to be handed on."""
+    listener: socket.socket | None
+    """Its listening socket, to be handed on until a command is run."""
     first: bool
     """Whether nobody was served before."""
     in_place: bool
     """Whether servers are started by workers, and not by clients."""
+
+    @property
+    def heir(self) -> int | None:
+        """The descriptor of the listening socket, while that is open."""
+        if self.listener is None or self.listener.fileno() < 0:
+            return None
+        return self.listener.fileno()
 
     @property
     def address(self) -> bytes:
@@ -70,10 +77,12 @@ class Session(chgserver.chgcmdserver):
         known: Known,
     ) -> None:
         hashes = chgserver.hashstate(known.inputs.confighash.encode(), b'', [])
+        nobody: Any = None
+        said: Any = reader
+        base = known.folder.base
         super().__init__(
-            ui, None, reader, answers, link, dispatch, reposetups,
-            hashes, known.folder.base,
-        )  # fmt: skip
+            ui, nobody, said, answers, link, dispatch, reposetups, hashes, base
+        )
         self._reader = reader
         self._known = known
         self._title = b''
@@ -81,9 +90,7 @@ class Session(chgserver.chgcmdserver):
         self._checked: list[bytes] | None = None
         self.capabilities = {
             **self.capabilities,
-            b'validate': Session.validate,
-            b'runcommand': Session.runcommand,
-            b'setprocname': Session.setprocname,
+            **_ANSWERS,
         }
 
     # -- what is asked -------------------------------------------------------
@@ -131,6 +138,9 @@ class Session(chgserver.chgcmdserver):
     def _run(self, args: list[bytes]) -> Any:
         self._checked = None
         self._given = args
+        if self._known.listener is not None:
+            # Who outlives the server must not keep clients waiting.
+            self._known.listener.close()
         # How long a command takes is up to its user.
         self.clientsock.settimeout(None)
         try:
@@ -153,8 +163,7 @@ class Session(chgserver.chgcmdserver):
             self.ui, local = chgserver._loadnewui(self.ui, args, self.cdebug)
         except error.RepoError as problem:
             # Mercurial's own words, which its commands say as well.
-            said = stringutil.forcebytestr(problem)
-            self.ui.error(_(b'abort: %s\n') % said)
+            self.ui.error(_(b'abort: %s\n') % stringutil.forcebytestr(problem))
             if problem.hint:
                 self.ui.error(_(b'(%s)\n') % problem.hint)
         except error.Error as problem:
@@ -202,6 +211,8 @@ class Session(chgserver.chgcmdserver):
         if not known.in_place:
             return self._as_ever(key, stale)
         if key == known.inputs.key:
+            if not known.inputs.would_load(local):
+                return self._as_ever(key, stale)
             return self._renew(args)
         return self._elsewhere(local, args)
 
@@ -223,7 +234,7 @@ class Session(chgserver.chgcmdserver):
         there = known.folder.process(known.inputs.key)
         if there is not None and there != known.pid:
             return [b'reconnect']
-        listener = None if there is None else known.listener
+        listener = None if there is None else known.heir
         self._hand_over(args, False, lock, listener)
         return [b'unlink %s' % known.address, b'reconnect']
 
@@ -249,8 +260,10 @@ class Session(chgserver.chgcmdserver):
         hashed, key = known.inputs.belongs(local, known.folder)
         lock = known.folder.lock(hashed, WAIT, _always)
         own = key == known.inputs.key
+        if not known.inputs.would_load(local):
+            raise Refused('the server for this command has to be started anew')
         if known.folder.process(key) == (known.pid if own else None):
-            self._hand_over(args, True, lock, known.listener if own else None)
+            self._hand_over(args, True, lock, known.heir if own else None)
         self._hand_over(args, True, None, None)
         raise Refused('no process could be started for this command')
 
@@ -312,6 +325,13 @@ class Session(chgserver.chgcmdserver):
             return
         self._checked = args
         self._answer([])
+
+
+_ANSWERS: dict[bytes, Any] = {
+    b'validate': Session.validate,
+    b'runcommand': Session.runcommand,
+    b'setprocname': Session.setprocname,
+}
 
 
 def _always() -> bool:
