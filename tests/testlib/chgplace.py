@@ -91,8 +91,10 @@ class Place:
     def close(self) -> None:
         """End all servers."""
         pids = {one.pid for one in self.servers()}
-        shutil.rmtree(self.address.parent)
+        for path in self.address.parent.glob('server-*'):
+            path.unlink(missing_ok=True)
         until(lambda: not any(map(alive, pids)))
+        shutil.rmtree(self.address.parent)
 
 
 def alive(pid: int) -> bool:

@@ -243,6 +243,16 @@ def test_rubbish_costs_nobody_anything(here: Place) -> None:
             assert b'Traceback' not in written
 
 
+def test_half_a_request_is_not_waited_for(here: Place) -> None:
+    here.hg('version-of-it')
+    for said in (b'', b'runcomm', b'runcommand\n\0\0\0\x63vers'):
+        with Raw(here.address) as raw:
+            raw.frame()
+            raw.link.sendall(said)
+            # The server hangs up.
+            assert raw.frame() == (b'', b'')
+
+
 def test_more_clients_than_workers_wait(here: Place) -> None:
     with here.rc.open('a') as file:
         file.write('[warmserver]\nchg-workers = 2\n')

@@ -25,7 +25,7 @@ from .handover import Handed
 from .inputs import Inputs
 from .reader import Reader
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds in which a client has to say more, before it runs a command."""
 
 WAIT = 20.0
