@@ -94,7 +94,12 @@ class Place:
         for path in self.address.parent.glob('server-*'):
             path.unlink(missing_ok=True)
         until(lambda: not any(map(alive, pids)))
-        shutil.rmtree(self.address.parent)
+        # Workers may be about to write their last.
+        until(self._removed)
+
+    def _removed(self) -> bool:
+        shutil.rmtree(self.address.parent, ignore_errors=True)
+        return not self.address.parent.exists()
 
 
 def alive(pid: int) -> bool:

@@ -22,7 +22,8 @@ from ...fleet import compat
 from .folder import Folder
 from .inputs import Inputs
 
-_COMMANDS = ([b'log', b'-l1'], [b'status'])
+# It must not write: the folder may just be being removed.
+_COMMAND = (b'log', b'-l1')
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 
@@ -46,8 +47,8 @@ def rehearse(
         with suppress(OSError, error.Error):
             chgserver._loadnewui(ui, [], None)
         inputs.marks.changed()
-        for words in _COMMANDS if repo else ():
-            _run(dispatch, [b'-R', repo or b'', *words])
+        if repo:
+            _run(dispatch, [b'-R', repo, *_COMMAND])
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
