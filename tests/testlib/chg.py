@@ -67,6 +67,33 @@ def client() -> Path:
     return source() / 'contrib' / 'chg' / 'chg'
 
 
+def debian() -> Path:
+    """Return Debian's client, of whatever version; nothing is installed."""
+
+    def fetch(path: Path) -> None:
+        path.mkdir()
+        try:
+            for command in (
+                ['apt-get', '-q', 'download', 'mercurial'],
+                ['sh', '-c', 'dpkg-deb -x mercurial_*.deb .'],
+            ):
+                subprocess.run(
+                    command,
+                    cwd=path,
+                    check=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+        except (OSError, subprocess.CalledProcessError) as problem:
+            raise Missing(f"Debian's chg: {problem}") from problem
+        if not (path / 'usr' / 'bin' / 'chg').exists():
+            raise Missing("Debian's chg is not in its package")
+
+    found = cache.ready(places.cache('chg'), 'debian', fetch)
+    return found / 'usr' / 'bin' / 'chg'
+
+
 def _unpack(archive: Path, prefix: str, path: Path) -> None:
     with tarfile.open(archive) as tar:
         for member in tar:

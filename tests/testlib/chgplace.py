@@ -112,9 +112,12 @@ def alive(pid: int) -> bool:
 
 
 @contextmanager
-def place(folder: Path) -> Iterator[Place]:
-    """Make a place with the client of Mercurial's source; raises Missing."""
-    made = Place(folder, chg.client())
+def place(folder: Path, debian: bool = False) -> Iterator[Place]:
+    """Make a place with the client of Mercurial's source; raises Missing.
+
+    ``debian`` is for the client that Debian has.
+    """
+    made = Place(folder, chg.debian() if debian else chg.client())
     try:
         yield made
     finally:

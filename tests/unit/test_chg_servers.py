@@ -47,6 +47,42 @@ def here(tmp_path: Path) -> Iterator[Place]:
         pytest.skip(str(reason))
 
 
+def test_the_client_of_debian(tmp_path: Path) -> None:
+    try:
+        with place(tmp_path, debian=True) as here:
+            _all_it_can(here)
+    except chg.Missing as reason:
+        pytest.skip(f'optional: {reason}')
+
+
+def _all_it_can(here: Place) -> None:
+    rewrite(here, 1)
+    here.configure('[extensions]', f'code = {here.folder}/code.py')
+    assert version(here) == 1
+    rewrite(here, 2)
+    assert version(here) == 2
+    first = here.link()
+    other = ('--config', 'alias.x=version')
+    assert here.hg(*other, 'version-of-it').split()[0] == '2'
+    assert here.link() != first
+    here.hg('init', 'repo')
+    (here.folder / 'repo' / 'file').write_text('1\n')
+    editor = {'HGEDITOR': 'echo text >'}
+    here.hg('-R', 'repo', 'commit', '-qA', **editor)
+    said = here.hg('-R', 'repo', 'log', '-T', '{desc}')
+    assert said == 'text'
+    paged = ('--pager', 'on', '--config', 'pager.pager=sed s/^/paged:/')
+    formatted = ('--config', 'ui.formatted=yes')
+    said = here.hg(*paged, *formatted, '-R', 'repo', 'log', '-T', '{desc}\n')
+    assert said == 'paged:text\n'
+    client = here.start('wait')
+    assert client.stdout
+    assert client.stdout.readline() == 'waiting\n'
+    client.send_signal(signal.SIGINT)
+    _out, err = client.communicate()
+    assert 'interrupted!' in err
+
+
 def rewrite(here: Place, version: int) -> None:
     draft = here.folder / 'draft.py'
     text = _CODE.replace('LOADED', str(here.folder / 'loaded'))

@@ -42,6 +42,7 @@ class _Watch:
     def __init__(self) -> None:
         self.pairs: set[tuple[bytes, bytes]] = set()
         self.on = False
+        self.replaced: list[tuple[Any, str, Any, Any]] = []
 
     @contextmanager
     def state(self, on: bool) -> Iterator[None]:
@@ -81,7 +82,21 @@ def _wrap(owner: Any, name: str, pair: Callable[[Any], Pair]) -> None:
             _watch.note(*pair((*words[1:], *options.values())))
         return real(*words, **options)
 
-    setattr(owner, name, noting)
+    _replace(owner, name, real, noting)
+
+
+def _replace(owner: Any, name: str, real: Any, other: Any) -> None:
+    setattr(owner, name, other)
+    _watch.replaced.append((owner, name, real, other))
+
+
+def unwatch() -> None:
+    """Stop noticing, as requests need not pay for it."""
+    for owner, name, real, other in reversed(_watch.replaced):
+        # Extensions may have wrapped it once more.
+        if getattr(owner, name) is other:
+            setattr(owner, name, real)
+    _watch.replaced.clear()
 
 
 def _wrap_off(owner: Any, name: str) -> None:
@@ -92,7 +107,7 @@ def _wrap_off(owner: Any, name: str) -> None:
         with _watch.state(False):
             return real(*words, **options)
 
-    setattr(owner, name, silent)
+    _replace(owner, name, real, silent)
 
 
 def _wrap_setup(name: str) -> None:
@@ -102,7 +117,7 @@ def _wrap_setup(name: str) -> None:
         with _watch.state(not extension.endswith(_OURS)):
             return real(extension, ui)
 
-    setattr(extensions, name, noticed)
+    _replace(extensions, name, real, noticed)
 
 
 def read() -> Pairs:
@@ -176,7 +191,8 @@ class Inputs:
 
     @classmethod
     def now(cls, ui: Any) -> Inputs:
-        """Take stock of this process."""
+        """Take stock of this process, when all is loaded."""
+        unwatch()
         hashed, pairs = confighash(ui), read()
         paths = {*fresh.modules(), sys.executable}
         return cls(

@@ -39,6 +39,8 @@ STUCK = 2.0
 Workers may be waiting for each other: hooks call hg as well.
 """
 
+_QUIET = 0.1
+_READY, _BUSY = b'r', b'b'
 _FAILED = 255
 _NONSENSE = (Refused, ValueError, AssertionError, struct.error)
 
@@ -148,6 +150,7 @@ class Service(commandserver.unixforkingservice):
         caches = ui.configint(b'cmdserver', b'max-repo-cache') > 0
         self._ahead = 0 if caches or handler.inputs.broken else ahead
         self._in_place = ui.configbool(b'warmserver', b'chg-in-place')
+        self._rehearsing: set[int] = set()
         self._idle: set[int] = set()
         self._busy: set[int] = set()
         self._requests = 0
@@ -214,7 +217,7 @@ class Service(commandserver.unixforkingservice):
 
     def _mainloop(self) -> None:
         handler = self._servicehandler
-        exiting = drains = False
+        exiting = drains = soon = False
         with selectors.DefaultSelector() as selector:
             for one in (self._news, self._waking, self._mainipc):
                 selector.register(one, selectors.EVENT_READ)
@@ -227,7 +230,7 @@ class Service(commandserver.unixforkingservice):
                     os.close(self._holds)
                     exiting = True
                 if not exiting:
-                    self._replenish()
+                    soon = self._replenish()
                     handler.say(
                         self._requests, len(self._busy), len(self._idle)
                     )
@@ -237,7 +240,8 @@ class Service(commandserver.unixforkingservice):
                     continue
                 else:
                     break
-                for key, _mask in selector.select(handler.pollinterval):
+                pause = _QUIET if soon else handler.pollinterval
+                for key, _mask in selector.select(pause):
                     if key.fileobj is self._sock:
                         self._accept()
                     elif key.fileobj is self._mainipc:
@@ -245,15 +249,20 @@ class Service(commandserver.unixforkingservice):
         signal.set_wakeup_fd(-1)
 
     def _hear(self) -> None:
-        """Take note of which workers have begun to serve."""
+        """Take note of which workers are ready, or have begun to serve."""
         with suppress(BlockingIOError):
             while self._waking.recv(4096):
                 pass
         with suppress(BlockingIOError):
             while True:
-                pid = int(self._news.recv(64))
-                self._idle.discard(pid)
-                self._begun(pid)
+                said = self._news.recv(64)
+                pid = int(said[1:])
+                self._rehearsing.discard(pid)
+                if said.startswith(_READY):
+                    self._idle.add(pid)
+                else:
+                    self._idle.discard(pid)
+                    self._begun(pid)
 
     def _begun(self, pid: int) -> None:
         self._busy.add(pid)
@@ -262,30 +271,45 @@ class Service(commandserver.unixforkingservice):
         self._servicehandler.newconnection()
 
     def _reap_ended(self) -> None:
-        while self._idle or self._busy:
+        while self._workers:
             try:
                 pid, _status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                self._idle.clear()
-                self._busy.clear()
+                for group in self._groups:
+                    group.clear()
                 return
             if not pid:
                 return
             self._moved = time.monotonic()
             self._hear()
-            if pid in self._busy:
-                message = b'worker process exited (pid=%d)\n'
-                self.ui.log(b'cmdserver', message, pid)
-            self._busy.discard(pid)
-            self._idle.discard(pid)
+            self._gone(pid)
 
-    def _replenish(self) -> None:
-        """Fork ahead, when there is time for it."""
-        if (self._busy and self._idle) or not self._requests:
-            return
-        room = self._most - len(self._busy)
-        while len(self._idle) < min(self._ahead, room):
-            self._idle.add(self._fork(None))
+    @property
+    def _groups(self) -> tuple[set[int], ...]:
+        return self._busy, self._idle, self._rehearsing
+
+    @property
+    def _workers(self) -> bool:
+        return any(self._groups)
+
+    def _gone(self, pid: int) -> None:
+        if pid in self._busy:
+            message = b'worker process exited (pid=%d)\n'
+            self.ui.log(b'cmdserver', message, pid)
+        for group in self._groups:
+            group.discard(pid)
+
+    def _replenish(self) -> bool:
+        """Fork ahead, unless commands need the processors; is it too early?"""
+        ahead = len(self._idle) + len(self._rehearsing)
+        wanted = min(self._ahead, self._most - len(self._busy)) - ahead
+        if wanted <= 0 or not self._requests:
+            return False
+        if self._busy and time.monotonic() - self._moved < _QUIET:
+            return True
+        for _each in range(wanted):
+            self._rehearsing.add(self._fork(None))
+        return False
 
     def _watch(self, selector: Any) -> None:
         """Accept connections where no worker that waits will do it."""
@@ -308,18 +332,14 @@ class Service(commandserver.unixforkingservice):
 
     def _reapworkers(self, options: int) -> None:
         """Wait for the workers at the very end."""
-        while self._busy or self._idle:
+        while self._workers:
             try:
                 pid, _status = os.waitpid(-1, options)
             except ChildProcessError:
                 return
             if not pid:
                 return
-            if pid in self._busy:
-                message = b'worker process exited (pid=%d)\n'
-                self.ui.log(b'cmdserver', message, pid)
-            self._busy.discard(pid)
-            self._idle.discard(pid)
+            self._gone(pid)
 
     # -- workers -------------------------------------------------------------
 
@@ -348,6 +368,7 @@ class Service(commandserver.unixforkingservice):
         rehearsal.rehearse(
             self.ui, handler.inputs, handler._dispatch, self._stage
         )
+        self._tell(_READY)
         waiting = selectors.PollSelector()
         waiting.register(self._sock, selectors.EVENT_READ)
         waiting.register(self._leash, selectors.EVENT_READ)
@@ -357,8 +378,13 @@ class Service(commandserver.unixforkingservice):
                 return self._inherit_queue()
             with suppress(BlockingIOError):
                 link: socket.socket = self._sock.accept()[0]
-                self._tells.send(b'%d' % os.getpid())
+                self._tell(_BUSY)
                 return link
+
+    def _tell(self, news: bytes) -> None:
+        """Tell the server; it may be gone, and its clients still there."""
+        with suppress(OSError):
+            self._tells.send(news + b'%d' % os.getpid())
 
     def _inherit_queue(self) -> socket.socket:
         """Serve who waits for a server that was killed; ends if nobody does."""
