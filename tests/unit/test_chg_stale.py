@@ -174,8 +174,8 @@ def test_one_that_cannot_be_loaded(here: Asking) -> None:
     here.says('one')
     file.write_text('this is no Python\n')
     assert 'unknown command' in here.run('say')
-    file.write_text(_SAYS % 'two')
-    here.says('two')
+    file.write_text(_SAYS % 'three')
+    here.says('three')
 
 
 @pytest.mark.parametrize('place', ['hgrc', 'repo/.hg/hgrc'])
