@@ -122,7 +122,12 @@ class Handler(chgserver.chgunixservicehandler):
         return self._register is not None and not self._register.mine
 
     def unlinksocket(self, address: bytes) -> None:
-        """Leave the address, if it is still the own one."""
+        """Leave the address, if it is still the own one.
+
+        Else somebody may be removing the folder, and is not to be disturbed.
+        """
+        if not self._issocketowner():
+            return
         super().unlinksocket(address)
         if self._register:
             self._register.strike()
