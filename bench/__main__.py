@@ -21,6 +21,7 @@ NAMES = (
     'web',
     'syncs',
     'sessions',
+    'chg',
 )
 _INTERRUPTED = 130
 

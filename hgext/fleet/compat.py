@@ -60,3 +60,17 @@ def request(words: list[bytes]) -> Any:
     except ImportError:
         made = importlib.import_module('mercurial.dispatch').request
     return made(words)
+
+
+def command_services() -> dict[bytes, Any] | None:
+    """Return Mercurial's table of command servers, to be changed.
+
+    None for versions of which it is not known that the classes behind it are
+    those that the server for chg builds on: all but 7.2.
+    """
+    from mercurial import server, util
+
+    table: dict[bytes, Any] | None = getattr(server, '_cmdservicemap', None)
+    if table is None or util.versiontuple(n=2) != (7, 2):
+        return None
+    return table if b'chgunix' in table else None

@@ -55,6 +55,31 @@ SOCK_SEQPACKET, and pass it on as systemd does.
 
 Its output has a line for each connection; ``hgext3rd.warmserver.report`` says
 what is in it. :hg:`warmserver::status` sums them up.
+
+People's own commands
+---------------------
+
+Where ``chg``, the client that comes with Mercurial, is used in place of
+``hg``, this extension in a user's hgrc makes the servers that it starts
+better ones. However many clients begin at once, one server is started for
+them. Changed code, of whatever module, and changed configuration are noticed
+at the next command, even in the same second; the server is then replaced
+while its clients wait a little, and none of them starts one for itself.
+Commands are run by workers that have been forked and warmed up before, each
+of which runs one.
+
+``warmserver.chg-servers`` (default 8)
+  how many servers a user may have, one for each configuration and
+  environment in use; those not used for longest end.
+``warmserver.chg-workers`` (default 64)
+  how many commands a server may run at a time; further ones wait.
+``warmserver.chg-idle-workers`` (default 2)
+  how many workers wait for commands.
+``warmserver.chg-in-place`` (default True)
+  whether servers replace themselves; otherwise clients start new ones.
+
+``chgserver.idletimeout`` is heeded; with ``chgserver.skiphash``, and with
+Mercurial other than 7.2, chg has Mercurial's own server.
 """
 
 from __future__ import annotations
@@ -65,6 +90,7 @@ from typing import Any
 from mercurial import cmdutil, registrar
 
 from ..fleet import edge, meta, settings
+from . import chg
 
 testedwith = meta.TESTEDWITH
 minimumhgversion = meta.MINIMUM_HG
@@ -84,11 +110,18 @@ configitem(b'warmserver', b'nice', default=0)
 configitem(b'warmserver', b'files', default=0)
 configitem(b'warmserver', b'memory', default=0)
 configitem(b'warmserver', b'cpu', default=0)
+configitem(b'warmserver', b'chg-servers', default=8)
+configitem(b'warmserver', b'chg-workers', default=64)
+configitem(b'warmserver', b'chg-idle-workers', default=2)
+configitem(b'warmserver', b'chg-in-place', default=True)
+
+chg.begin()
 
 
 def uisetup(ui: Any) -> None:
     """Register the settings that the fleet's extensions share."""
     settings.declare(ui)
+    chg.setup(ui)
 
 
 def reposetup(ui: Any, repo: Any) -> None:
