@@ -108,7 +108,7 @@ class ChangeFacts:
         self.description = _utf8(found.description)
         self.time = float(found.date[0])
         extra = found.extra
-        self.branch = text(extra[b'branch'])
+        self.branch = text(encoding.fromlocal(found.branchinfo[0]))
         self.closes = b'close' in extra
 
     @cached_property
@@ -157,9 +157,15 @@ class ChangeFacts:
         was, now = (changed if name in changed else other)[name]
         return self._push.manifests.find(ancestor, name) == now != was
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether its manifest has the hash that it is called by."""
+        _files = self.files  # on the way to which the manifest is made
+        return self._push.manifests.is_sound(self._found.manifest)
+
     @cached_property
     def faults(self) -> Sequence[str]:
-        """What is wrong with how it is stored."""
+        """What is wrong with its parents."""
         faults = []
         log, rev = self._push.log, self.rev
         first, second = log.parentrevs(rev)
@@ -167,8 +173,6 @@ class ChangeFacts:
             faults.append('it has a second parent, and no first')
         if first == second != nullrev:
             faults.append('both of its parents are the same')
-        if not self._push.manifests.is_sound(self._found.manifest):
-            faults.append('its manifest is damaged')
         return faults
 
 

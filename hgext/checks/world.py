@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from mercurial import encoding
 from mercurial.node import bin
 
 from ..fleet import adapters, files
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from ..fleet.ports import Directory, User
 
 _LONGEST = 1 << 20
+_PATIENCE = 10.0
 
 
 class Unreachable(FleetError):
@@ -56,6 +60,44 @@ class NodeWorld:
         log = self._repo.changelog
         manifest = log.changelogrevision(log.rev(bin(node))).manifest
         return map(text, Manifests(self._repo).paths(manifest))
+
+    def branch(self, node: str) -> str:
+        """Return the named branch that a changeset is on."""
+        log = self._repo.changelog
+        return text(encoding.fromlocal(log.branchinfo(log.rev(bin(node)))[0]))
+
+    def is_signed(self, said: bytes, signature: bytes, keyring: str) -> bool:
+        """Tell whether a key of the keyring has signed the text.
+
+        Raises SettingError where that cannot be found out.
+        """
+        with tempfile.TemporaryDirectory(prefix='hgfleet-') as folder:
+            path = os.path.join(folder, 'signature')
+            with open(path, 'wb') as file:
+                file.write(signature)
+            try:
+                done = subprocess.run(
+                    [
+                        'gpgv',
+                        '--homedir',
+                        folder,
+                        '--keyring',
+                        keyring,
+                        '--',
+                        path,
+                        '-',
+                    ],
+                    input=said,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    timeout=_PATIENCE,
+                )
+            except (OSError, subprocess.TimeoutExpired):
+                raise SettingError(
+                    'signatures cannot be looked at: gpgv does not run',
+                    'tell an administrator of this server',
+                ) from None
+        return done.returncode == 0
 
     def fetch(self, url: str, timeout: float, keep: float) -> bytes:
         """Return what is at a URL, or was within the last ``keep`` seconds.

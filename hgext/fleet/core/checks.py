@@ -65,7 +65,8 @@ class Change(Protocol):
 
     ``listed`` are the files that the changeset says it changes, ``files``
     those that it does change, by name.  ``faults`` says, a sentence each,
-    what is wrong with how it is stored.
+    what is wrong with its parents; ``is_sound`` whether its manifest has the
+    hash that it is called by.
     """
 
     @property
@@ -90,6 +91,8 @@ class Change(Protocol):
     def files(self) -> Sequence[File]: ...
     @property
     def faults(self) -> Sequence[str]: ...
+    @property
+    def is_sound(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,14 @@ class World(Protocol):
 
     def paths(self, node: str) -> Iterable[str]:
         """Yield the name of every file of a changeset."""
+        ...
+
+    def branch(self, node: str) -> str:
+        """Return the named branch that a changeset is on."""
+        ...
+
+    def is_signed(self, said: bytes, signature: bytes, keyring: str) -> bool:
+        """Tell whether a key of the keyring has signed the text."""
         ...
 
     def fetch(self, url: str, timeout: float, keep: float) -> bytes:
