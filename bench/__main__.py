@@ -20,6 +20,7 @@ NAMES = (
     'flat',
     'web',
     'syncs',
+    'checks',
 )
 _INTERRUPTED = 130
 

@@ -8,7 +8,6 @@ none in it, every line is looked at.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,13 +33,13 @@ class Needles:
     @staticmethod
     def of(patterns: Iterable[str]) -> Needles:
         """Return the words for several expressions together."""
-        words: set[bytes] = set()
+        found: set[bytes] = set()
         for pattern in patterns:
-            some = _needed(parser.parse(pattern))
+            some = words(pattern)
             if not some:
                 return Needles(frozenset())
-            words.update(one.encode() for one in some)
-        return Needles(frozenset(words))
+            found.update(one.encode() for one in some)
+        return Needles(frozenset(found))
 
     def may_be_in(self, lower: bytes) -> bool:
         """Tell whether text in lower case may match."""
@@ -61,6 +60,11 @@ class Needles:
         for start in sorted(starts):
             end = text.find(b'\n', start)
             yield text[start : end if end >= 0 else len(text)]
+
+
+def words(pattern: str) -> frozenset[str]:
+    """Return words, in lower case, of which every match has one."""
+    return _needed(parser.parse(pattern))
 
 
 def _needed(parsed: Any) -> frozenset[str]:
@@ -100,9 +104,3 @@ def _candidates(parsed: Any) -> Iterator[frozenset[str]]:
             yield _needed(value[2])
     if run:
         yield frozenset({run})
-
-
-def check(pattern: str) -> frozenset[str]:
-    """Return the words of one expression, for those who want to see them."""
-    re.compile(pattern)
-    return _needed(parser.parse(pattern))

@@ -66,6 +66,11 @@ def begin(options: Options, push: Push) -> Judge:
     return Judge(file=file)
 
 
+def ready() -> None:
+    """Have the library loaded, before there is a push."""
+    detectors()
+
+
 def found(added: bytes, used: Any) -> Iterator[tuple[str, str]]:
     """Yield the beginning of each line with a secret, and of what kind.
 

@@ -47,6 +47,14 @@ class Bench:
         ]
 
 
+def rehearse(ui: Any) -> None:
+    """Import what pushes will need, as far as the node's hgrc says."""
+    for module in bench(ui).modules.values():
+        ready = getattr(module, 'ready', None)
+        if ready is not None:
+            ready()
+
+
 def bench(ui: Any) -> Bench:
     """Read the settings and load the policies that they name."""
     said = {text(k): text(v) for k, v in ui.configitems(b'checks')}
@@ -164,7 +172,8 @@ def _refuse_unknown(
 
 def _unknown(item: str) -> SettingError:
     return SettingError(
-        f'[checks] {item} is not known', 'see "hg help checks" for what is'
+        f'[checks] {item} is not known',
+        'see "hg help checks-policies" for what is',
     )
 
 

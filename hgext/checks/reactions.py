@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
+
+from mercurial import error
 
 from ..fleet.core.checks import Options
 from ..fleet.edge import local
@@ -41,4 +44,14 @@ def _print_urls(repo: Any, tr: Any, push: Any, urls: str) -> None:
 
 
 def _warm(repo: Any, tr: Any) -> None:
-    pass
+    """Have what readers need at once computed by who has pushed.
+
+    The caches that Mercurial itself writes after a transaction are those of
+    branches; the first reader would have to compute those of tags.
+    """
+
+    def warm(_tr: Any) -> None:
+        with contextlib.suppress(error.LockError, OSError):
+            repo.filtered(b'served').tags()
+
+    tr.addpostclose(b'~checks-warm', lambda tr: repo._afterlock(warm))

@@ -97,7 +97,7 @@ def write(
         try:
             handler.emit(
                 logging.LogRecord(
-                    'hgfleet', logging.NOTSET, '', 0, line, None, None
+                    'hgfleet', logging.INFO, '', 0, line, None, None
                 )
             )
         finally:

@@ -7,13 +7,15 @@ remains but the list of modules.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from typing import Any
 
-from mercurial import wireprotoserver
+from mercurial import extensions, wireprotoserver
 
 from hgext3rd.fleet import compat, edge
+from hgext3rd.fleet.core.errors import FleetError
 
 _SAID = (
     b'hello\n'
@@ -33,6 +35,7 @@ _NAMES = (
     'hgext3rd.replicate.publish',
     'hgext3rd.replicate.visible',
     'hgext3rd.pushlog.store',
+    'hgext3rd.checks.judging',
     'mercurial.bundle2',
     'mercurial.changegroup',
     'mercurial.exchange',
@@ -48,6 +51,8 @@ def rehearse(ui: Any) -> None:
     """Import what is known to be needed; serve nobody for a moment."""
     for name in _NAMES:
         __import__(name)
+    if any(name == b'checks' for name, _module in extensions.extensions(ui)):
+        _rehearse_checks(ui)
     root = edge.text(ui.config(b'fleet', b'root') or b'')
     for repo in _first(root):
         quiet = ui.copy()
@@ -56,6 +61,14 @@ def rehearse(ui: Any) -> None:
         opened = compat.repository(quiet, os.fsencode(repo))
         server = wireprotoserver.sshserver(opened.ui, opened)
         server.serve_forever()
+
+
+def _rehearse_checks(ui: Any) -> None:
+    """Import the policies; where they are not fit, pushes will tell."""
+    from hgext3rd.checks import loading
+
+    with contextlib.suppress(FleetError):
+        loading.rehearse(ui)
 
 
 def _first(root: str) -> list[str]:

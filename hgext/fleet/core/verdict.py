@@ -13,7 +13,6 @@ and :func:`report` is what the author is told.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,8 +21,6 @@ from .checks import Finding, Mode
 from .errors import Denied, FleetError, SettingError
 
 _LONGEST_REASON = 500
-_ODD = re.compile(r'[^\x20-\x7e\xa1-\u2027\u202a-\ud7ff\ue000-\ufefe]')
-_TURNED = re.compile('[\u202a-\u202e\u2066-\u2069]')
 
 
 @dataclass(frozen=True)
@@ -169,13 +166,13 @@ def _who_may(policy: str, subjects: Sequence[str]) -> str:
 
 def shown(text: str) -> str:
     """Return text of strangers so that a terminal shows it, and no more."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
+    return ''.join(one if one.isprintable() else _escape(one) for one in text)
 
-    def escaped(match: re.Match[str]) -> str:
-        code = ord(match[0])
-        if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
-            return f'\\x{code - 0xDC00:02x}'
-        return f'\\x{code:02x}' if code < 256 else f'\\u{code:04x}'
 
-    return _TURNED.sub(escaped, _ODD.sub(escaped, text))
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
+        code -= 0xDC00
+    return f'\\x{code:02x}' if code < 256 else f'\\u{code:04x}'

@@ -1,0 +1,686 @@
+"""Each policy accepts, and refuses in exactly these words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import fleethooks
+from hgext3rd.fleet.core.checks import Bookmark, Options
+from hgext3rd.fleet.core.errors import LedgerUnavailable, SettingError
+from testlib.judged import (
+    NOW,
+    Change,
+    File,
+    Push,
+    World,
+    options,
+    said,
+    with_change,
+    with_file,
+)
+
+P1, P2, ONE, TWO = '0' * 39 + '1', '0' * 39 + '2', '1' * 40, '2' * 40
+VENDOR = [('vendor/**', 'vendors, @zoe'), ('**', '*')]
+IDL = [('**.idl', 'reviewed by vendors')]
+CLOSED = b'{"result": {"status": "closed", "reason": "fire"}}'
+APPROVAL = b'{"status": "approval required", "reason": ""}'
+DOWN = LedgerUnavailable('https://t/demo cannot be read (OSError)')
+URL = {'url': 'https://t/{base}'}
+TOKEN = b'github = ghp_' + b'a1B2' * 9 + b'\n'
+
+
+def merge(**fields: Any) -> Push:
+    return with_change(parents=(P1, P2), **fields)
+
+
+def closure(answer: Any, **fields: Any) -> Push:
+    push = with_change(**fields)
+    push.world.answer = answer
+    return push
+
+
+ACCEPTED: list[tuple[str, Push, dict[str, Any]]] = [
+    ('authors', Push(), {}),
+    ('authors', with_change(author='x'), {'form': ''}),
+    ('authors', Push(), {'known': 'author'}),
+    ('authors', Push(), {'known': 'pusher'}),
+    ('authors', with_change(author='ann'), {'form': 'ann', 'known': 'pusher'}),
+    ('bookmarks', Push(), {}),
+    ('bookmarks', Push(bookmarks=[Bookmark('main', P1, ONE)]), {}),
+    (
+        'bookmarks',
+        Push(bookmarks=[Bookmark('x/y', '', ONE)]),
+        {'allowed': 'x/*'},
+    ),
+    ('bookmarks', Push(bookmarks=[Bookmark('x', ONE, '')]), {'allowed': '**'}),
+    ('branches', with_change(branch='odd', closes=True), {}),
+    ('branches', Push(), {'allowed': 'default, stable'}),
+    ('closure', closure(b'{"result": {"status": "open"}}'), URL),
+    ('closure', closure(APPROVAL, description='x a=ann'), URL),
+    (
+        'closure',
+        closure(APPROVAL, description='x a=bob.'),
+        {**URL, 'approvers': 'vendors'},
+    ),
+    ('closure', closure(DOWN), {**URL, 'down': 'open'}),
+    ('conflicts', with_file(data=b'title\n=======\na <<<<<<< b\n'), {}),
+    ('conflicts', with_file(data=b'<<<<<<< x\n', own_added=b'y\n'), {}),
+    ('conflicts', with_file('t/m', b'<<<<<<< x\n'), {'except_': 't/**'}),
+    ('dates', Push(), {}),
+    ('dates', with_change(time=NOW + 599), {}),
+    ('dates', with_change(time=0), {}),
+    ('encodings', with_file(data='grün\r\n'.encode()), {}),
+    ('encodings', with_file(data=b'\0\xff'), {}),
+    ('encodings', with_file('x.po', b'\xff'), {'except_': '*.po'}),
+    ('encodings', with_file(data=b'\xff\na', own_added=b'a'), {}),
+    ('encodings', with_file(data=b'\xef\xbb\xbfa'), {'bom': 'yes'}),
+    ('encodings', with_file(data=b'\xff', flags='l'), {}),
+    ('execbits', with_file(flags='x', before='x'), {}),
+    ('execbits', with_file(data=b'#!/bin/sh\n', flags='x'), {}),
+    ('execbits', with_file('bin/a', flags='x'), {'allowed': 'bin/**'}),
+    ('execbits', with_file(before='x'), {}),
+    ('filenames', with_file('src/Makefile.in'), {}),
+    ('filenames', with_file('console.txt'), {}),
+    ('filenames', with_file('a:b', before=''), {}),
+    ('filenames', with_file('aux.c'), {'windows': 'no'}),
+    ('filenames', with_file('grün'), {}),
+    ('heads', Push(), {}),
+    (
+        'heads',
+        Push(
+            own_heads={'default': [ONE, TWO]}, own_heads_before={'default': 2}
+        ),
+        {},
+    ),
+    ('heads', Push(own_heads={'default': [ONE, TWO]}), {'except_': 'def*'}),
+    ('integrity', with_file('x'), {}),
+    ('integrity', merge(files=[File('x', gone=True)], own_listed=['y']), {}),
+    ('integrity', with_change(is_sound=False), {}),
+    ('limits', Push([Change(node=ONE), Change(node=TWO)]), {'changesets': '2'}),
+    ('limits', Push([Change()] * 3, was_empty=True), {'changesets': '2'}),
+    (
+        'limits',
+        Push([Change(node=ONE), Change(node=TWO, parents=(ONE,))]),
+        {'heads': '1'},
+    ),
+    ('limits', with_file(own_size=100), {'bytes': '100 B'}),
+    ('merges', Push(), {}),
+    ('merges', merge(), {'allowed': 'all'}),
+    ('messages', Push(), {}),
+    ('messages', with_change(description='Backed out changeset 1'), {}),
+    ('messages', merge(description='merge'), {}),
+    ('messages', with_change(description='x'), {'form': ''}),
+    ('paths', with_file('a'), {'rules': VENDOR}),
+    ('paths', with_file('vendor/a'), {}),
+    ('paths', with_file('a'), {'rules': [('a', '@ann')]}),
+    (
+        'paths',
+        with_change(files=[File('a.idl')], description='x r=bob'),
+        {'rules': IDL},
+    ),
+    ('roots', Push(), {}),
+    ('roots', with_change(parents=(), node=TWO), {'allowed': TWO}),
+    ('roots', Push([Change(parents=())], was_empty=True), {}),
+    ('secrets', with_file(data=b'password = input()\n'), {}),
+    ('secrets', with_file('t/x', TOKEN), {'except_': 't/*'}),
+    ('secrets', with_file('x', TOKEN), {'without': 'GitHubTokenDetector'}),
+    ('secrets', with_file('x', TOKEN, own_added=b'\n'), {}),
+    ('secrets', with_file('x', b'\0' + TOKEN), {}),
+    (
+        'signatures',
+        with_file('.hgsigs', b'1' * 40 + b' 0 YWJj\n'),
+        {'keyring': '/k'},
+    ),
+    ('signatures', with_file('x', b'no'), {'keyring': '/k'}),
+    ('sizes', with_file(own_size=100), {'most': '100 B'}),
+    (
+        'sizes',
+        with_file('a/x', own_size=101),
+        {'most': '100 B', 'except_': 'a/*'},
+    ),
+    ('subrepos', with_file('.hgsub', gone=True), {}),
+    ('subrepos', with_file('x/.hgsub'), {}),
+    ('symlinks', with_file('d/l', b'../a', flags='l'), {}),
+    ('symlinks', with_file('l', b'/etc', flags=''), {'allowed': 'none'}),
+]
+
+
+@pytest.mark.parametrize(('policy', 'push', 'settings'), ACCEPTED)
+def test_accepted(policy: str, push: Push, settings: dict[str, Any]) -> None:
+    assert said(policy, push, **settings) == []
+
+
+FORM = (
+    'write an author that matches .* <[^<>@ ]+@[^<>@ ]+> (ui.username in '
+    'your hgrc)'
+)
+BUG = 'begin it with what matches Bug [0-9]+|No bug'
+RESOLVE = 'resolve the conflict, and amend the changeset'
+NAME = 'give it another name'
+CLIENT = 'make the changeset anew with a recent Mercurial'
+PARTS = 'push it in several parts, with hg push -r'
+CLOCK = 'set your clock, and amend it with the date of today'
+LINK = 'let it lead to a file of the repository, by a relative path'
+SIGN = 'sign again, with a key that is known here'
+REVOKE = 'take it out of the changeset, and revoke it'
+
+REFUSED: list[tuple[str, Push, dict[str, Any], list[str]]] = [
+    (
+        'authors',
+        with_change(author='ann'),
+        {},
+        [f"its author is 'ann'; {FORM}"],
+    ),
+    (
+        'authors',
+        with_change(author='Eve <eve@example.org>'),
+        {'known': 'author'},
+        [
+            "its author 'Eve <eve@example.org>' is not a user of this server; "
+            'use the address that the directory has'
+        ],
+    ),
+    (
+        'authors',
+        with_change(author='Bob <bob@example.org>'),
+        {'known': 'pusher'},
+        [
+            "its author is 'Bob <bob@example.org>', and ann pushes it; "
+            'push only changesets that you have made'
+        ],
+    ),
+    (
+        'bookmarks',
+        Push(bookmarks=[Bookmark('x', '', ONE), Bookmark('y/z', ONE, '')]),
+        {'allowed': 'y'},
+        [
+            'bookmark x would be made; push without -B of that name; names '
+            'that may be made and removed: y',
+            'bookmark y/z would be removed; push without -B of that name; '
+            'names that may be made and removed: y',
+        ],
+    ),
+    (
+        'branches',
+        with_change(branch='odd'),
+        {'allowed': 'default stable'},
+        [
+            'it is on branch odd; rebase it onto an allowed branch: default, '
+            'stable'
+        ],
+    ),
+    (
+        'branches',
+        with_change(closes=True),
+        {'closing': 'no'},
+        ['it closes branch default; do not close branches of this repository'],
+    ),
+    (
+        'closure',
+        closure(CLOSED),
+        URL,
+        ['group/demo is closed: fire; wait until it is open again'],
+    ),
+    (
+        'closure',
+        Push(changes=(), world=World(answer=CLOSED)),
+        URL,
+        ['group/demo is closed: fire; wait until it is open again'],
+    ),
+    (
+        'closure',
+        closure(DOWN),
+        URL,
+        [
+            'group/demo is closed: its status is not known: https://t/demo '
+            'cannot be read (OSError); wait until it is open again'
+        ],
+    ),
+    (
+        'closure',
+        closure(b'[1]'),
+        URL,
+        [
+            'group/demo is closed: the answer about its status is not '
+            'understood; wait until it is open again'
+        ],
+    ),
+    (
+        'closure',
+        closure(APPROVAL, description='x a=eve'),
+        URL,
+        [
+            'it needs approval; have it approved, and say a=NAME in the '
+            'description'
+        ],
+    ),
+    (
+        'closure',
+        closure(APPROVAL, description='x a=ann'),
+        {**URL, 'approvers': 'vendors'},
+        [
+            'it needs approval; have it approved, and say a=NAME in the '
+            'description'
+        ],
+    ),
+    (
+        'conflicts',
+        with_file(data=b'a\n<<<<<<< mine\nb\n'),
+        {},
+        [f'a: a line is added that begins with <<<<<<<; {RESOLVE}'],
+    ),
+    (
+        'conflicts',
+        with_file(data=b'a\n>>>>>>>\nb\n'),
+        {},
+        [f'a: a line is added that begins with >>>>>>>; {RESOLVE}'],
+    ),
+    (
+        'dates',
+        with_change(time=NOW + 601),
+        {},
+        [f'its date is 2025-06-15 15:16 UTC, which is in the future; {CLOCK}'],
+    ),
+    (
+        'dates',
+        with_change(time=0),
+        {'oldest': '1990'},
+        [f'its date is 1970-01-01 00:00 UTC, before 1990; {CLOCK}'],
+    ),
+    (
+        'dates',
+        with_change(time=1e18),
+        {},
+        [
+            'its date is 1000000000000000000 seconds after 1970, which is in '
+            f'the future; {CLOCK}'
+        ],
+    ),
+    (
+        'encodings',
+        with_file(data=b'a\nb\xff\n'),
+        {},
+        ['a: line 2 is not UTF-8; convert the file to UTF-8'],
+    ),
+    (
+        'encodings',
+        with_file(data=b'\xef\xbb\xbfa\r\n'),
+        {'crlf': 'no'},
+        [
+            'a: it begins with a byte order mark; save the file without byte '
+            'order mark',
+            'a: line 1 ends as on Windows; save the file with the line ends '
+            'of Unix',
+        ],
+    ),
+    (
+        'execbits',
+        with_file(data=b'x', flags='x', before=''),
+        {},
+        ['a: it becomes executable; take that away again: chmod -x'],
+    ),
+    (
+        'execbits',
+        with_file(data=b'#!/bin/sh', flags='x'),
+        {'scripts': 'no'},
+        ['a: it becomes executable; take that away again: chmod -x'],
+    ),
+    (
+        'filenames',
+        with_file('doc/aux.txt'),
+        {},
+        [f'doc/aux.txt: its name is reserved on Windows; {NAME}'],
+    ),
+    (
+        'filenames',
+        with_file('COM1/a'),
+        {},
+        [f'COM1/a: its name is reserved on Windows; {NAME}'],
+    ),
+    (
+        'filenames',
+        with_file('a:b'),
+        {},
+        [f'a:b: its name has a character that Windows forbids; {NAME}'],
+    ),
+    (
+        'filenames',
+        with_file('a./b'),
+        {},
+        [f'a./b: a part of its name ends in a space or full stop; {NAME}'],
+    ),
+    (
+        'filenames',
+        with_file('a\x1b'),
+        {},
+        [f'a\x1b: its name has a control character; {NAME}'],
+    ),
+    (
+        'filenames',
+        with_file('a\udcff'),
+        {},
+        [f'a\udcff: its name is not UTF-8; {NAME}'],
+    ),
+    (
+        'filenames',
+        with_file('x/y.orig'),
+        {'forbidden': '**.orig'},
+        [f'x/y.orig: such names are forbidden; {NAME}'],
+    ),
+    (
+        'heads',
+        Push(own_heads={'default': [TWO, ONE]}),
+        {},
+        [
+            'branch default would have 2 heads (111111111111, 222222222222); '
+            'pull, merge or rebase, and push again'
+        ],
+    ),
+    (
+        'integrity',
+        with_change(
+            faults=['both of its parents are the same'],
+            files=[File('b'), File('c')],
+            own_listed=['a', 'c'],
+            is_sound=False,
+        ),
+        {'hashes': 'yes'},
+        [
+            f'its manifest is damaged; {CLIENT}',
+            f'both of its parents are the same; {CLIENT}',
+            f'it changes b, and does not list it; {CLIENT}',
+            f'it lists a, and does not change it; {CLIENT}',
+        ],
+    ),
+    (
+        'integrity',
+        merge(files=[File('b')], own_listed=[]),
+        {},
+        [f'it changes b, and does not list it; {CLIENT}'],
+    ),
+    (
+        'limits',
+        Push([Change(node=ONE), Change(node=TWO)]),
+        {'changesets': '1', 'heads': '1'},
+        [
+            f'it has 2 changesets, more than 1; {PARTS}',
+            'it has 2 heads, more than 1; merge or rebase, or push fewer of '
+            'them',
+        ],
+    ),
+    (
+        'limits',
+        with_file(own_size=2048),
+        {'bytes': '1 KB'},
+        [f'it has 2.0 KB, more than 1.0 KB; {PARTS}'],
+    ),
+    ('merges', merge(), {}, ['it is a merge; rebase instead of merging']),
+    (
+        'merges',
+        merge(),
+        {'allowed': 'branches'},
+        [
+            'it merges branch default with itself; rebase instead of merging; '
+            'only branches are merged here'
+        ],
+    ),
+    (
+        'messages',
+        with_change(description='hello'),
+        {},
+        [f"its description begins with 'hello'; {BUG}"],
+    ),
+    (
+        'messages',
+        with_change(description='Bug 1 - WIP: hello\nx'),
+        {},
+        [
+            "its description has 'WIP' in the first line; describe what the "
+            'finished change does'
+        ],
+    ),
+    (
+        'paths',
+        with_file('vendor/a'),
+        {'rules': VENDOR},
+        [
+            'vendor/a: ann may not change it; let one of these push it: '
+            'vendors, @zoe'
+        ],
+    ),
+    (
+        'paths',
+        with_file('.arcconfig'),
+        {'rules': [('.arcconfig', 'forbidden')]},
+        [
+            '.arcconfig: nobody may change it; leave files alone that match '
+            '.arcconfig'
+        ],
+    ),
+    (
+        'paths',
+        Push([Change(files=[File('a.idl')], description='r=bob')], user='bob'),
+        {'rules': IDL},
+        [
+            'a.idl: nobody has reviewed it who may; let one of these review '
+            'it, as r=NAME: vendors'
+        ],
+    ),
+    (
+        'roots',
+        with_change(parents=()),
+        {},
+        [
+            'it has no parent, and starts an unrelated history; rebase it '
+            'onto the history of this repository'
+        ],
+    ),
+    (
+        'roots',
+        Push([Change(parents=()), Change(parents=())], was_empty=True),
+        {},
+        [
+            'it has no parent, and starts an unrelated history; rebase it '
+            'onto the history of this repository'
+        ],
+    ),
+    (
+        'secrets',
+        with_file('x', b'a\n' + TOKEN),
+        {},
+        [
+            'x: an added line looks like a secret (GitHub Token): github =…; '
+            f'{REVOKE}'
+        ],
+    ),
+    (
+        'signatures',
+        with_file('.hgsigs', b'x\n' + b'1' * 40 + b' 0 YQ=x\n'),
+        {'keyring': '/k'},
+        [
+            f'.hgsigs: a line is added that is not a signature; {SIGN}',
+            f'.hgsigs: a line is added that is not a signature; {SIGN}',
+        ],
+    ),
+    (
+        'signatures',
+        Push(
+            [Change(files=[File('.hgsigs', b'1' * 40 + b' 0 YWJj\n')])],
+            world=World(good=False),
+        ),
+        {'keyring': '/k'},
+        [f'.hgsigs: the signature of 111111111111 is not good; {SIGN}'],
+    ),
+    (
+        'sizes',
+        with_file(own_size=11 << 20),
+        {},
+        [
+            'a: it has 11.0 MB, more than 10.0 MB; keep files of more than '
+            '10.0 MB somewhere else'
+        ],
+    ),
+    (
+        'subrepos',
+        with_file('.hgsubstate'),
+        {},
+        [
+            '.hgsubstate: it makes a subrepository; copy the files in, or '
+            'fetch them when building'
+        ],
+    ),
+    (
+        'symlinks',
+        with_file('l', b'a', flags='l'),
+        {'allowed': 'none'},
+        ['l: it is a symbolic link; put the file itself there'],
+    ),
+    (
+        'symlinks',
+        with_file('l', b'../a', flags='l'),
+        {},
+        [f"l: it is a symbolic link to '../a'; {LINK}"],
+    ),
+]
+
+
+@pytest.mark.parametrize(('policy', 'push', 'settings', 'words'), REFUSED)
+def test_refused(
+    policy: str, push: Push, settings: dict[str, Any], words: list[str]
+) -> None:
+    assert said(policy, push, **settings) == words
+
+
+NONSENSE = [
+    ('authors', {'known': 'maybe'}, "[checks] authors.known is 'maybe'"),
+    ('authors', {'form': '('}, "[checks] authors.form is '('"),
+    ('closure', {'url': 'file:///x'}, "[checks] closure.url is 'file:///x'"),
+    ('closure', {**URL, 'down': 'x'}, "[checks] closure.down is 'x'"),
+    ('closure', {**URL, 'timeout': '5'}, "[checks] closure.timeout is '5'"),
+    ('dates', {'ahead': 'soon'}, "[checks] dates.ahead is 'soon'"),
+    ('limits', {'changesets': '-1'}, "[checks] limits.changesets is '-1'"),
+    ('merges', {'allowed': 'x'}, "[checks] merges.allowed is 'x'"),
+    ('paths', {'rules': [('a', 'by')]}, ''),
+    ('paths', {'rules': [('a', '')]}, "[checks.paths] a is ''"),
+    ('paths', {'rules': [('a', '@')]}, "[checks.paths] a is '@'"),
+    ('roots', {'allowed': '12'}, "[checks] roots.allowed is '12'"),
+    ('secrets', {'without': 'X'}, "[checks] secrets.without is 'X'"),
+    ('signatures', {}, "[checks] signatures.keyring is ''"),
+    ('sizes', {'most': 'much'}, "[checks] sizes.most is 'much'"),
+    ('symlinks', {'allowed': ''}, "[checks] symlinks.allowed is ''"),
+    ('encodings', {'bom': '2'}, "[checks] encodings.bom is '2'"),
+]
+
+
+@pytest.mark.parametrize(('policy', 'settings', 'words'), NONSENSE)
+def test_nonsense_is_no_setting(
+    policy: str, settings: dict[str, Any], words: str
+) -> None:
+    if not words:
+        assert said(policy, Push(), **settings) == []
+        return
+    with pytest.raises(SettingError) as caught:
+        said(policy, Push(), **settings)
+    assert str(caught.value) == words
+
+
+def test_every_policy_is_shown_to_accept_and_to_refuse() -> None:
+    policies = set(fleethooks.POLICIES)
+    assert {row[0] for row in ACCEPTED} == policies
+    assert {row[0] for row in REFUSED} == policies
+
+
+def test_every_setting_is_described_and_used() -> None:
+    for policy in fleethooks.POLICIES:
+        default = options(policy)
+        module = sys.modules[f'fleethooks.{policy}']
+        for item in default.values:
+            assert f'``{policy}.{item}``' in (module.__doc__ or '')
+
+
+def test_policies_need_no_mercurial() -> None:
+    names = ', '.join(f'fleethooks.{name}' for name in fleethooks.POLICIES)
+    code = f'import sys, {names}\nsys.exit("mercurial" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', code])
+    assert done.returncode == 0
+
+
+def test_case_is_followed_from_parent_to_child() -> None:
+    world = World(names={P1: ['Readme', 'b']})
+    changes = [
+        Change(ONE, files=[File('B'), File('c')]),
+        Change(
+            TWO, parents=(ONE,), files=[File('C'), File('Readme', gone=True)]
+        ),
+        Change('3' * 40, parents=(TWO,), files=[File('README')]),
+        Change('4' * 40, parents=(P1,), files=[File('README')]),
+    ]
+    assert said('filenames', Push(changes, world=world)) == [
+        f'B: it differs only by case from b; {NAME}',
+        f'C: it differs only by case from c; {NAME}',
+        f'README: it differs only by case from Readme; {NAME}',
+    ]
+    assert world.asked == [P1, P1]
+
+
+def test_case_is_more_than_ascii() -> None:
+    world = World(names={P1: ['STRASSE/É']})
+    push = Push([Change(files=[File('straße/e\u0301')])], world=world)
+    assert len(said('filenames', push)) == 1
+
+
+@pytest.mark.parametrize(
+    'target',
+    [
+        '/a',
+        '',
+        '..',
+        'a/../..',
+        'd/../b',
+        '\\a',
+        'c:/a',
+        '.hg/hgrc',
+        '.HG',
+        'a\n',
+    ],
+)
+def test_links_that_lead_out(target: str) -> None:
+    assert said('symlinks', with_file('l', target.encode(), flags='l'))
+
+
+@pytest.mark.parametrize(
+    'target', ['../../../a', '../../.hg/hgrc', '..\\..\\..']
+)
+def test_links_that_lead_out_of_a_folder(target: str) -> None:
+    assert said('symlinks', with_file('x/y/l', target.encode(), flags='l'))
+
+
+@pytest.mark.parametrize('target', ['.', '../..', '../a', './b', '../z/q'])
+def test_links_that_stay_inside(target: str) -> None:
+    assert not said('symlinks', with_file('x/y/l', target.encode(), flags='l'))
+
+
+def test_a_merge_of_branches_is_one() -> None:
+    push = merge()
+    push.world.branches = {P2: 'stable'}
+    assert said('merges', push, allowed='branches') == []
+
+
+def test_the_repository_is_quoted_in_the_url() -> None:
+    push = closure(CLOSED)
+    push.repo = 'a b/c+d'
+    said('closure', push, url='https://t/{repo}/{base}')
+    assert push.world.asked == ['https://t/a%20b/c%2Bd/c%2Bd']
+
+
+def test_options_know_their_types() -> None:
+    values = {'a': ' x,  y z ', 'b': '2.5 KB', 'c': 'on', 'd': '1.5 h'}
+    found = Options('p', values)
+    assert found.words('a') == ('x', 'y', 'z')
+    assert found.size('b') == 2560
+    assert found.flag('c') is True
+    assert found.seconds('d') == 5400
