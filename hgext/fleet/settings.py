@@ -18,6 +18,7 @@ their names and defaults are.  An extension of the fleet calls
                                    # whether it can take pushes
     sshd = 127.0.0.1:22            # an sshd that must answer for that
     room = 64 MB                   # and what must be left on the disk
+    audit = syslog:///dev/log      # or a file; see fleet.audit
 
     [replicate]
     partitions = 8                 # never change it on a running fleet
