@@ -35,6 +35,7 @@ class Manifests:
         self._flat = not scmutil.istreemanifest(repo)
         self._store = self._log.getstorage(b'')
         self._texts: dict[int, bytearray] = {}
+        self._parsed: dict[bytes, Any] = {}
 
     def between(self, old: bytes, new: bytes) -> Differences:
         """Return what differs; how it is in ``new`` comes second."""
@@ -67,10 +68,11 @@ class Manifests:
 
     def find(self, node: bytes, path: bytes) -> Line | None:
         """Return how one file is in a manifest."""
-        try:
-            return self._log[node].find(path)  # type: ignore[no-any-return]
-        except KeyError:
-            return None
+        if node not in self._parsed:
+            # Its lookups take a while, where a merge has many files.
+            self._parsed = {node: self._log[node].read()}
+        parsed = self._parsed[node]
+        return parsed.find(path) if path in parsed else None
 
     def paths(self, node: bytes) -> list[bytes]:
         """Return all names in a manifest."""
