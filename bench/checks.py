@@ -85,7 +85,8 @@ def main() -> int:
             say(f'round {number + 1} of {options.rounds}')
             for kind in _KINDS if number % 2 else reversed(_KINDS):
                 many[kind].append(clients[kind].push_upto(node))
-        one = _single(clients, options.pushes)
+        last = _FIRST + options.rounds * MANY - 1
+        one = _single(clients, options.pushes, f'{last}')
         judged = _judged(log)
     report.note(
         f'{options.rounds} pushes of {MANY} changesets, and {options.pushes} '
@@ -133,12 +134,14 @@ def _nodes(rounds: int) -> Iterator[str]:
             yield hg.run(*where, '-T', '{node}')
 
 
-def _single(clients: dict[str, Client], count: int) -> dict[str, list[float]]:
+def _single(
+    clients: dict[str, Client], count: int, start: str
+) -> dict[str, list[float]]:
     """Push changesets one by one; return how long each push took."""
     taken: dict[str, list[float]] = {kind: [] for kind in _KINDS}
     with Warm(environment()) as hg:
         for client in clients.values():
-            hg.run('-R', client.path, 'update', '-q', '-C', str(_FIRST))
+            hg.run('-R', client.path, 'update', '-q', '-C', start)
     for client in clients.values():
         client.prepare(count + _WARM_UP)
     for number in range(count + _WARM_UP):
