@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hgext3rd.fleet.core.checks import (
     Appointed,
@@ -17,6 +18,7 @@ from hgext3rd.fleet.core.checks import (
 from hgext3rd.fleet.core.errors import FleetError
 
 NOW = 1_750_000_000.0
+P1, P2, ONE, TWO = '0' * 39 + '1', '0' * 39 + '2', '1' * 40, '2' * 40
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,18 @@ def with_file(*args: object, **fields: object) -> Push:
 def with_change(**fields: object) -> Push:
     """Return a push of one such changeset."""
     return Push([Change(**fields)])  # type: ignore[arg-type]
+
+
+def merge(**fields: Any) -> Push:
+    """Return a push of one merge."""
+    return with_change(parents=(P1, P2), **fields)
+
+
+def closure(answer: bytes | FleetError, **fields: Any) -> Push:
+    """Return a push of one changeset, while that is what URLs answer."""
+    push = with_change(**fields)
+    push.world.answer = answer
+    return push
 
 
 def options(
