@@ -22,6 +22,7 @@ NAMES = (
     'syncs',
     'sessions',
     'chg',
+    'checks',
 )
 _INTERRUPTED = 130
 

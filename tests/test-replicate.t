@@ -185,7 +185,7 @@ Configuration, deletion, and another repository of that name
   $ printf '[hooks]\nupdate = echo pwned\n' > evil
   $ on p1 hg replicate::config demo evil
   abort: evil: a hosted repository may not set [hooks]
-  (it may set web, phases, experimental, server)
+  (it may set web, phases, experimental, server, checks, checks.paths)
   [255]
   $ on p1 hg replicate::delete demo
   $ on m1 hg replicate::catchup demo

@@ -18,6 +18,7 @@ their names and defaults are.  An extension of the fleet calls
                                    # whether it can take pushes
     sshd = 127.0.0.1:22            # an sshd that must answer for that
     room = 64 MB                   # and what must be left on the disk
+    audit = syslog:///dev/log      # or a file; see fleet.audit
 
     [replicate]
     partitions = 8                 # never change it on a running fleet
@@ -56,6 +57,7 @@ ITEMS: tuple[tuple[bytes, bytes, Any], ...] = (
     (b'fleet', b'url', b''),
     (b'fleet', b'ssh', b''),
     (b'fleet', b'user', b''),
+    (b'fleet', b'audit', b''),
     (b'fleet', b'ready', b''),
     (b'fleet', b'sshd', b''),
     (b'fleet', b'room', b'64 MB'),

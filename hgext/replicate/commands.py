@@ -22,7 +22,10 @@ cmdtable: dict[bytes, Any] = {}
 command = registrar.command(cmdtable)
 
 # What a hosted repository's own hgrc may set: nothing that runs code.
-CONFIGURABLE = ('web', 'phases', 'experimental', 'server')
+CONFIGURABLE = (
+    *('web', 'phases', 'experimental', 'server'),
+    *('checks', 'checks.paths'),
+)
 
 
 @command(
@@ -99,7 +102,8 @@ def config_command(
     """replace the hgrc of a repository on every node of the fleet
 
     Without FILE the repository is left with no hgrc. Only the sections web,
-    phases, experimental and server may be set.
+    phases, experimental, server, checks and checks.paths may be set, and in
+    checks neither ``policy.NAME``, since that is code, nor ``bypass.NAME``.
     """
     with edge.refusing():
         hosted = _existing(ui, name)
@@ -319,4 +323,11 @@ def _hgrc(ui: Any, path: bytes) -> str | None:
                 f'[{section}]',
                 f'it may set {", ".join(CONFIGURABLE)}',
             )
+        for item in parser[section]:
+            if section == 'checks' and item.startswith(('policy.', 'bypass.')):
+                raise SettingError(
+                    f'{edge.text(path)}: a hosted repository may not set '
+                    f'checks.{item}',
+                    'set it in the hgrc of the nodes',
+                )
     return content

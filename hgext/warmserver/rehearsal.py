@@ -45,6 +45,7 @@ _NAMES = (
     'hgext3rd.replicate.publish',
     'hgext3rd.replicate.visible',
     'hgext3rd.pushlog.store',
+    'hgext3rd.checks.judging',
     'mercurial.bundle2',
     'mercurial.changegroup',
     'mercurial.exchange',
@@ -72,6 +73,16 @@ def prepare(ui: Any, path: str) -> None:
         __import__(name)
     if not os.path.isdir(os.path.join(path, '.hg')):
         compat.repository(_alone(ui), edge.local(path), create=True)
+    if any(name == b'checks' for name, _module in extensions.extensions(ui)):
+        _prepare_checks(ui)
+
+
+def _prepare_checks(ui: Any) -> None:
+    """Import the policies; where they are not fit, pushes will tell."""
+    from hgext3rd.checks import loading
+
+    with suppress(FleetError):
+        loading.rehearse(ui)
 
 
 def rehearse(ui: Any, path: str) -> None:

@@ -1,0 +1,262 @@
+"""What a transaction brings, as the policies see it.
+
+Changesets are read one after the other, each once, and of files only what a
+policy asks for.  Bytes become text here: names by the fleet's own way (which
+loses nothing), descriptions and authors as the UTF-8 that they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from mercurial import encoding
+from mercurial.node import hex, nullrev
+
+from ..fleet.core.checks import Bookmark, World
+from ..fleet.edge import text
+from . import hunks
+from .manifests import Line, Manifests
+
+_LOGS_KEPT = 64
+
+
+class FileFacts:
+    """One file of one changeset; content is read when it is asked for."""
+
+    def __init__(
+        self,
+        logs: FileLogs,
+        name: bytes,
+        old: Line | None,
+        new: Line | None,
+        reverted: bool = False,
+    ) -> None:
+        self.path = text(name)
+        self.before = None if old is None else text(old[1])
+        self.flags = '' if new is None else text(new[1])
+        self.gone = new is None
+        self.reverted = reverted
+        self.node = b'' if new is None else new[0]
+        self._logs = logs
+        self._name = name
+
+    @cached_property
+    def size(self) -> int:
+        """How many bytes the content has."""
+        if self.gone:
+            return 0
+        log = self._logs.of(self._name)
+        size: int = log.size(log.rev(self.node))
+        return size
+
+    @cached_property
+    def data(self) -> bytes:
+        """The content."""
+        if self.gone:
+            return b''
+        data: bytes = self._logs.of(self._name).read(self.node)
+        return data
+
+    @cached_property
+    def added(self) -> bytes:
+        """The lines that were not in the revision of the file before."""
+        if self.gone:
+            return b''
+        log = self._logs.of(self._name)
+        rev = log.rev(self.node)
+        before = log.parentrevs(rev)[0]
+        if before == nullrev:
+            return self.data
+        delta = log._revlog.revdiff(before, rev)
+        return b''.join(data for _start, _end, data in hunks.hunks(delta))
+
+
+class FileLogs:
+    """The files' histories; to open one takes longer than to read from it."""
+
+    def __init__(self, repo: Any) -> None:
+        self._repo = repo
+        self._open: dict[bytes, Any] = {}
+
+    def of(self, name: bytes) -> Any:
+        """Return the history of a file."""
+        log = self._open.get(name)
+        if log is None:
+            if len(self._open) >= _LOGS_KEPT:
+                del self._open[next(iter(self._open))]
+            log = self._open[name] = self._repo.file(name)
+        return log
+
+
+class ChangeFacts:
+    """One changeset."""
+
+    def __init__(self, push: PushFacts, rev: int) -> None:
+        log = push.log
+        found = log.changelogrevision(rev)
+        self._push = push
+        self._found = found
+        self._parent_revs = [one for one in log.parentrevs(rev) if one >= 0]
+        self.rev = rev
+        self.node = hex(log.node(rev)).decode()
+        self.parents = tuple(
+            hex(log.node(one)).decode() for one in self._parent_revs
+        )
+        self.author = _utf8(found.user)
+        self.description = _utf8(found.description)
+        self.time = float(found.date[0])
+        extra = found.extra
+        self.branch = text(encoding.fromlocal(found.branchinfo[0]))
+        self.closes = b'close' in extra
+
+    @cached_property
+    def extra(self) -> Mapping[str, str]:
+        """What else the changeset says of itself."""
+        return {text(k): text(v) for k, v in self._found.extra.items()}
+
+    @cached_property
+    def listed(self) -> frozenset[str]:
+        """The files that it says it changes."""
+        return frozenset(map(text, self._found.files))
+
+    @cached_property
+    def files(self) -> Sequence[FileFacts]:
+        """The files that it changes."""
+        push = self._push
+        differ = push.manifests.between
+        base, *others = [push.manifest(one) for one in self._parent_revs] or [
+            push.empty
+        ]
+        changed = differ(base, self._found.manifest)
+        if not others:
+            return [
+                FileFacts(push.logs, name, *changed[name])
+                for name in sorted(changed)
+            ]
+        other = differ(others[0], self._found.manifest)
+        ancestor = push.ancestor_manifest(*self._parent_revs)
+        files = []
+        for name in sorted({**changed, **other}):
+            is_new = name in changed and name in other
+            if is_new or self._is_reverted(name, ancestor, changed, other):
+                line = push.manifests.find(self._found.manifest, name)
+                was = push.manifests.find(base, name)
+                files.append(FileFacts(push.logs, name, was, line, not is_new))
+        return files
+
+    def _is_reverted(
+        self, name: bytes, ancestor: bytes, changed: Any, other: Any
+    ) -> bool:
+        """Tell whether the side that was taken is not the one that changed.
+
+        Without this, a merge could bring back any state of the past, and
+        seem to change nothing.
+        """
+        was, now = (changed if name in changed else other)[name]
+        return self._push.manifests.find(ancestor, name) == now != was
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its manifest has the hash that it is called by."""
+        _files = self.files  # on the way to which the manifest is made
+        return self._push.manifests.is_sound(self._found.manifest)
+
+    @cached_property
+    def faults(self) -> Sequence[str]:
+        """What is wrong with its parents."""
+        faults = []
+        log, rev = self._push.log, self.rev
+        first, second = log.parentrevs(rev)
+        if first == nullrev != second:
+            faults.append('it has a second parent, and no first')
+        if first == second != nullrev:
+            faults.append('both of its parents are the same')
+        return faults
+
+
+class PushFacts:
+    """One transaction, before it is closed."""
+
+    def __init__(
+        self,
+        repo: Any,
+        tr: Any,
+        name: str,
+        user: str,
+        world: World,
+        now: float,
+    ) -> None:
+        self.repo = name
+        self.user = user
+        self.now = now
+        self.world = world
+        self._repo = repo
+        # First, since to load them is to load the changelog anew.
+        moved = sorted(tr.changes[b'bookmarks'].items())
+        self.bookmarks = [
+            Bookmark(text(one), _name(old), _name(new))
+            for one, (old, new) in moved
+        ]
+        self.log = repo.changelog
+        self.start: int = tr.changes[b'origrepolen']
+        self.count = len(self.log) - self.start
+        self.was_empty = self.start == 0
+        self.manifests = Manifests(repo)
+        self.logs = FileLogs(repo)
+        self.empty = repo.nodeconstants.nullid
+        self._manifest_of: dict[int, bytes] = {}
+
+    @property
+    def changes(self) -> Iterator[ChangeFacts]:
+        """The incoming changesets, parents first."""
+        for rev in range(self.start, len(self.log)):
+            change = ChangeFacts(self, rev)
+            self._manifest_of[rev] = change._found.manifest
+            yield change
+
+    def manifest(self, rev: int) -> bytes:
+        """Return the node of a changeset's manifest."""
+        node = self._manifest_of.get(rev)
+        if node is None:
+            node = self.log.changelogrevision(rev).manifest
+            self._manifest_of[rev] = node
+        return node
+
+    def ancestor_manifest(self, one: int, other: int) -> bytes:
+        """Return the manifest of what two changesets have come from."""
+        node = self.log.ancestor(self.log.node(one), self.log.node(other))
+        rev = self.log.rev(node)
+        return self.empty if rev == nullrev else self.manifest(rev)
+
+    def heads(self, branch: str) -> list[str]:
+        """Return the open heads that the branch would have."""
+        branches = self._repo.filtered(b'visible').branchmap()
+        try:
+            nodes = branches.branchheads(_bytes(branch), closed=False)
+        except KeyError:
+            return []
+        return [hex(node).decode() for node in nodes]
+
+    def heads_before(self, branch: str) -> int:
+        """Return how many open heads the branch has had."""
+        heads = self._repo.filtered(b'visible').revs(
+            b'heads(branch(%s) and 0:%d)',
+            b'literal:%s' % _bytes(branch),
+            self.start - 1,
+        )
+        cl = self.log
+        return sum(not cl.branchinfo(rev)[1] for rev in heads)
+
+
+def _bytes(branch: str) -> bytes:
+    return encoding.tolocal(branch.encode('utf-8', 'surrogateescape'))
+
+
+def _name(node: bytes | None) -> str:
+    return hex(node).decode() if node else ''
+
+
+def _utf8(local: bytes) -> str:
+    return encoding.fromlocal(local).decode('utf-8', 'surrogateescape')

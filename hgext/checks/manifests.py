@@ -1,0 +1,117 @@
+"""Which files two manifests differ in, for many changesets in a row.
+
+Where history is linear, which it mostly is, a manifest is stored as the
+difference to the one before.  So the text of one manifest is kept, and those
+differences are applied to it in its place; nothing is parsed but the lines
+that change.  A repository with a manifest for each folder is asked in
+Mercurial's own, slower way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from mercurial import scmutil
+from mercurial.node import bin
+
+from . import hunks
+
+Line = tuple[bytes, bytes]
+"""A file revision's node, and the flags."""
+
+Differences = dict[bytes, tuple['Line | None', 'Line | None']]
+"""For each file: how it was, and how it is."""
+
+_KEPT = 3
+
+
+class Manifests:
+    """The manifests of one repository, by their nodes."""
+
+    def __init__(self, repo: Any) -> None:
+        self._repo = repo
+        self._log = repo.manifestlog
+        self._flat = not scmutil.istreemanifest(repo)
+        self._store = self._log.getstorage(b'')
+        self._texts: dict[int, bytearray] = {}
+        self._parsed: dict[bytes, Any] = {}
+
+    def between(self, old: bytes, new: bytes) -> Differences:
+        """Return what differs; how it is in ``new`` comes second."""
+        if old == new:
+            return {}
+        if not self._flat:
+            return self._slowly(old, new)
+        before, after = self._store.rev(old), self._store.rev(new)
+        text = self._text(before)
+        went, came = hunks.apply(text, self._store.revdiff(before, after))
+        self._keep(after, text)
+        gone, there = _lines(went), _lines(came)
+        return {
+            path: (gone.get(path), there.get(path))
+            for path in {**gone, **there}
+            if gone.get(path) != there.get(path)
+        }
+
+    def is_sound(self, node: bytes) -> bool:
+        """Tell whether a manifest's text has the hash that it is called by."""
+        if not self._flat:
+            return True
+        rev = self._store.rev(node)
+        text = self._text(rev)
+        self._keep(rev, text)
+        parents = sorted(self._store.parents(node))
+        summed = hashlib.sha1(parents[0] + parents[1])
+        summed.update(text)
+        return summed.digest() == node
+
+    def find(self, node: bytes, path: bytes) -> Line | None:
+        """Return how one file is in a manifest."""
+        if node not in self._parsed:
+            # Its lookups take a while, where a merge has many files.
+            self._parsed = {node: self._log[node].read()}
+        parsed = self._parsed[node]
+        return parsed.find(path) if path in parsed else None
+
+    def paths(self, node: bytes) -> list[bytes]:
+        """Return all names in a manifest."""
+        if not self._flat:
+            return list(self._log[node].read())
+        rev = self._store.rev(node)
+        text = self._text(rev)
+        self._keep(rev, text)
+        return [
+            line.partition(b'\0')[0] for line in bytes(text).split(b'\n')[:-1]
+        ]
+
+    def _text(self, rev: int) -> bytearray:
+        """Return a text, which is changed from now on."""
+        text = self._texts.pop(rev, None)
+        if text is None:
+            store = self._store
+            text = bytearray(store.rawdata(store.node(rev)))
+        return text
+
+    def _keep(self, rev: int, text: bytearray) -> None:
+        self._texts[rev] = text
+        if len(self._texts) > _KEPT:
+            del self._texts[next(iter(self._texts))]
+
+    def _slowly(self, old: bytes, new: bytes) -> Differences:
+        before, after = self._log[old].read(), self._log[new].read()
+        return {
+            path: (
+                (was[0], was[1]) if was[0] else None,
+                (now[0], now[1]) if now[0] else None,
+            )
+            for path, (was, now) in before.diff(after).items()
+        }
+
+
+def _lines(text: bytes) -> dict[bytes, Line]:
+    found = {}
+    for line in text.split(b'\n')[:-1]:
+        path, _nul, rest = line.partition(b'\0')
+        found[path] = (bin(rest[:40]), rest[40:])
+    return found

@@ -1,0 +1,138 @@
+"""names of files work everywhere
+
+Refused are names that differ from another file's only by case, that are
+reserved on Windows (``CON``, ``aux.txt``, ``a:b``, a space or full stop at
+the end of a part), or that have control characters or are not UTF-8.
+
+``filenames.windows`` (yes or no, default yes)
+  whether names must be possible on Windows.
+
+``filenames.case`` (yes or no, default yes)
+  whether names must differ by more than case.
+
+``filenames.forbidden`` (globs, default none)
+  further names that must not be, such as ``**.orig``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from hgext3rd.fleet.core.checks import (
+    Change,
+    Failure,
+    Failures,
+    File,
+    Judge,
+    Options,
+    Push,
+)
+
+ITEMS = {'windows': 'yes', 'case': 'yes', 'forbidden': ''}
+
+_RESERVED = re.compile(
+    r'(?i)(?:.*/)?(?:con|prn|aux|nul|com[0-9\xb9\xb2\xb3]|lpt[0-9\xb9\xb2\xb3])'
+    r'(?: *\.[^/]*)?(?:/.*)?\Z'
+)
+_CHARACTERS = re.compile(r'[<>:"|?*\\]')
+_ENDS = re.compile(r'[ .](?:/|\Z)')
+_CONTROL = re.compile(
+    '[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]'
+)
+_SURROGATE = re.compile('[\ud800-\udfff]')
+_ORDINARY = re.compile(r'[A-Za-z0-9_+-]+(?:[/.][A-Za-z0-9_+-]+)*\Z')
+
+
+def begin(options: Options, push: Push) -> Judge:
+    """Refuse names of files that are added."""
+    windows = options.flag('windows')
+    forbidden = options.globs('forbidden')
+    folded = _Folded(push) if options.flag('case') else None
+
+    def change(change: Change) -> Failures:
+        files = change.files
+        fresh = [one for one in files if one.before is None and not one.gone]
+        for file in fresh:
+            for what in _faults(file.path, windows):
+                yield _failure(what, change, file)
+            if forbidden.match(file.path):
+                yield _failure('such names are forbidden', change, file)
+        if folded:
+            for file, other in folded.clashes(change, fresh):
+                what = f'it differs only by case from {other}'
+                yield _failure(what, change, file)
+
+    return Judge(change=change)
+
+
+def _failure(what: str, change: Change, file: File) -> Failure:
+    return Failure(what, 'give it another name', change.node, file.path)
+
+
+def _faults(path: str, windows: bool) -> list[str]:
+    found = []
+    if _ORDINARY.match(path) is None:
+        if _CONTROL.search(path):
+            found.append('its name has a control character')
+        if _SURROGATE.search(path):
+            found.append('its name is not UTF-8')
+        if windows and _CHARACTERS.search(path):
+            found.append('its name has a character that Windows forbids')
+        if windows and _ENDS.search(path):
+            found.append('a part of its name ends in a space or full stop')
+    if windows and _RESERVED.match(path):
+        found.append('its name is reserved on Windows')
+    return found
+
+
+def fold(path: str) -> str:
+    """Return what names have in common that are the same for some systems."""
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize('NFC', path).casefold()
+
+
+class _Folded:
+    """The names in a changeset, folded, carried on to its child.
+
+    What was last is kept; where history is not linear, all names are read
+    again, though only where a file is added.
+    """
+
+    _KEPT = 3
+
+    def __init__(self, push: Push) -> None:
+        self._world = push.world
+        self._names: dict[str, dict[str, set[str]]] = {}
+
+    def clashes(
+        self, change: Change, fresh: list[File]
+    ) -> list[tuple[File, str]]:
+        """Return the added files that clash, each with another file."""
+        parent = change.parents[0] if change.parents else ''
+        known = self._names.pop(parent, None)
+        if known is None:
+            if not fresh:
+                return []
+            known = self._read(parent)
+        for file in change.files:
+            name = fold(file.path)
+            if file.gone:
+                known.get(name, set()).discard(file.path)
+            elif file.before is None:
+                known.setdefault(name, set()).add(file.path)
+        self._names[change.node] = known
+        if len(self._names) > self._KEPT:
+            del self._names[next(iter(self._names))]
+        return [
+            (file, min(others))
+            for file in fresh
+            if (others := known[fold(file.path)] - {file.path})
+        ]
+
+    def _read(self, node: str) -> dict[str, set[str]]:
+        known: dict[str, set[str]] = {}
+        for path in self._world.paths(node) if node else ():
+            known.setdefault(fold(path), set()).add(path)
+        return known

@@ -1,0 +1,234 @@
+"""What policies see of a push is what Mercurial would tell, in full."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Before Mercurial looks for it, which it does once.
+os.environ['HGRCPATH'] = ''
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mercurial import context, mdiff
+from mercurial import ui as uimod
+from mercurial.node import hex, nullid
+
+from hgext3rd.checks import facts, hunks, manifests
+from hgext3rd.checks.facts import ChangeFacts, PushFacts
+from hgext3rd.fleet import compat
+from testlib import judged
+
+FLAGS = ('', '', '', 'x', 'l')
+
+
+class _Transaction:
+    """As much of a transaction as is looked at."""
+
+    def __init__(self, start: int, bookmarks: Any = None) -> None:
+        self.changes = {
+            b'origrepolen': start,
+            b'bookmarks': bookmarks or {},
+            b'phases': [],
+        }
+
+
+def push_of(repo: Any, start: int = 0) -> PushFacts:
+    world = judged.World()
+    return PushFacts(repo, _Transaction(start), 'demo', 'ann', world, 0.0)
+
+
+def commit(
+    repo: Any,
+    parents: tuple[bytes, ...],
+    files: dict[str, tuple[bytes, str] | None],
+    **more: Any,
+) -> bytes:
+    """Commit, with the content and flags of files, or None for removed."""
+
+    def made(repo: Any, ctx: Any, path: bytes) -> Any:
+        found = files[path.decode()]
+        if found is None:
+            return None
+        data, flags = found
+        return context.memfilectx(
+            repo, ctx, path, data, b'l' in flags.encode(), 'x' in flags
+        )
+
+    both = (*parents, nullid, nullid)[:2]
+    names = [path.encode() for path in files]
+    ctx = context.memctx(
+        repo, both, b'text', names, made, user=b'ann', date=(0, 0), **more
+    )
+    node: bytes = repo.commitctx(ctx)
+    return node
+
+
+def grow(repo: Any, seed: int, count: int = 40) -> None:
+    """Make a history of branches and merges, at random."""
+    chance = random.Random(seed)
+    nodes: list[bytes] = []
+    for number in range(count):
+        heads = [ctx.node() for ctx in (repo[n] for n in repo.heads())]
+        several = len(nodes) > 1 and chance.random() < 0.2
+        if several and len(heads) > 1:
+            parents = tuple(chance.sample(heads, 2))
+        else:
+            parents = tuple(chance.sample(nodes[-4:], min(1, len(nodes))))
+        files: dict[str, tuple[bytes, str] | None] = {}
+        for _file in range(chance.randrange(1, 4)):
+            path = f'd{chance.randrange(3)}/f{chance.randrange(8)}'
+            there = any(path.encode() in repo[one] for one in parents)
+            if there and chance.random() < 0.2:
+                files[path] = None
+            else:
+                lines = b'line %d\n' * 3 % ((number,) * 3)
+                files[path] = (lines, chance.choice(FLAGS))
+        nodes.append(commit(repo, parents, files))
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Iterator[Any]:
+    compat.initialize()
+    ui = uimod.ui.load()
+    repo = compat.repository(ui, bytes(tmp_path / 'repo'), create=True)
+    repo = repo.unfiltered()
+    with repo.lock(), repo.transaction(b'test'):
+        yield repo
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_files_are_those_that_mercurial_finds(repo: Any, seed: int) -> None:
+    grow(repo, seed)
+    push = push_of(repo)
+    changes = list(push.changes)
+    assert len(changes) == 40
+    for change in changes:
+        _compare(repo, change)
+
+
+def _compare(repo: Any, change: ChangeFacts) -> None:
+    ctx = repo[change.rev]
+    first = ctx.p1().manifest()
+    whole = ctx.manifest()
+    found = {file.path.encode() for file in change.files if not file.reverted}
+    wanted = set(first.diff(whole))
+    if len(ctx.parents()) > 1:
+        wanted &= set(ctx.p2().manifest().diff(whole))
+    assert found == wanted
+    for file in change.files:
+        path = file.path.encode()
+        was = first.get(path) and first.flags(path).decode()
+        assert file.before == was
+        assert file.gone == (path not in whole)
+        if not file.gone:
+            assert file.flags == whole.flags(path).decode()
+            assert file.data == ctx[path].data()
+            assert file.size == ctx[path].size()
+    assert change.is_sound
+    assert not change.faults
+    assert change.node.encode() == ctx.hex()
+
+
+def test_manifests_are_read_in_any_order(repo: Any) -> None:
+    grow(repo, 7)
+    nodes = [repo[rev].manifestnode() for rev in repo] + [nullid]
+    chance = random.Random(7)
+    fast = manifests.Manifests(repo)
+    slow = manifests.Manifests(repo)
+    slow._flat = False
+    for _time in range(200):
+        old, new = chance.choice(nodes), chance.choice(nodes)
+        assert fast.between(old, new) == slow.between(old, new)
+        if new != nullid:
+            assert fast.is_sound(new)
+            assert sorted(fast.paths(new)) == sorted(slow.paths(new))
+
+
+def test_a_damaged_manifest_is_noticed(repo: Any) -> None:
+    grow(repo, 3, 5)
+    found = manifests.Manifests(repo)
+    node = repo[4].manifestnode()
+    rev = found._store.rev(node)
+    text = found._text(rev)
+    text[0:1] = b'X'
+    found._keep(rev, text)
+    assert not found.is_sound(node)
+
+
+def test_only_added_lines_are_added(repo: Any) -> None:
+    lines = [b'%d\n' % number for number in range(50)]
+    one = commit(repo, (), {'a': (b''.join(lines), '')})
+    lines[20] = b'changed\n'
+    lines.append(b'more\n')
+    commit(repo, (one,), {'a': (b''.join(lines), ''), 'b': (b'all\n', '')})
+    change = next(iter(push_of(repo, 1).changes))
+    added = {file.path: file.added for file in change.files}
+    assert added == {'a': b'changed\nmore\n', 'b': b'all\n'}
+
+
+def test_a_merge_that_throws_work_away_changes_its_files(repo: Any) -> None:
+    start = commit(repo, (), {'vendor': (b'old', ''), 'a': (b'0', '')})
+    ours = commit(repo, (start,), {'vendor': (b'new', '')})
+    theirs = commit(repo, (start,), {'a': (b'1', '')})
+    commit(repo, (theirs, ours), {'a': (b'1', '')})
+    change = next(iter(push_of(repo, 3).changes))
+    assert [(f.path, f.reverted) for f in change.files] == [('vendor', True)]
+
+
+def test_an_ordinary_merge_changes_nothing(repo: Any) -> None:
+    start = commit(repo, (), {'b': (b'old', ''), 'a': (b'0', '')})
+    ours = commit(repo, (start,), {'b': (b'new', ''), 'c': (b'', '')})
+    theirs = commit(repo, (start,), {'a': (b'1', '')})
+    commit(repo, (ours, theirs), {'a': (b'1', '')})
+    assert next(iter(push_of(repo, 3).changes)).files == []
+
+
+def test_heads_are_counted_before_and_after(repo: Any) -> None:
+    start = commit(repo, (), {'a': (b'0', '')})
+    one = commit(repo, (start,), {'a': (b'1', '')})
+    commit(repo, (start,), {'a': (b'2', '')})
+    push = push_of(repo, 2)
+    assert len(push.heads('default')) == 2
+    assert hex(one).decode() in push.heads('default')
+    assert push.heads_before('default') == 1
+    assert push.heads('none') == []
+
+
+def test_what_a_changeset_says_of_itself(repo: Any) -> None:
+    extra = {b'branch': 'grün'.encode(), b'close': b'1', b'k': b'\xff'}
+    commit(repo, (), {'a': (b'0', '')}, extra=extra)
+    change = next(iter(push_of(repo).changes))
+    assert change.branch == 'grün'
+    assert change.closes
+    assert change.extra['k'] == '\udcff'
+    assert (change.author, change.description) == ('ann', 'text')
+    assert change.parents == ()
+    assert change.listed == {'a'}
+
+
+def test_bookmarks_are_moves(repo: Any) -> None:
+    moved = {b'new': (None, b'\1' * 20), b'gone': (b'\2' * 20, None)}
+    transaction = _Transaction(0, moved)
+    world = judged.World()
+    push = facts.PushFacts(repo, transaction, 'demo', 'ann', world, 0.0)
+    assert [(b.name, b.old, b.new) for b in push.bookmarks] == [
+        ('gone', '02' * 20, ''),
+        ('new', '', '01' * 20),
+    ]
+
+
+@given(
+    st.lists(st.sampled_from([b'a\n', b'b\n', b'c\n', b'dd\n'])),
+    st.lists(st.sampled_from([b'a\n', b'b\n', b'c\n', b'dd\n'])),
+)
+def test_hunks_are_applied(old: list[bytes], new: list[bytes]) -> None:
+    before, after = b''.join(old), b''.join(new)
+    text = bytearray(before)
+    went, came = hunks.apply(text, mdiff.textdiff(before, after))
+    assert bytes(text) == after
+    assert len(before) - len(went) == len(after) - len(came)
