@@ -83,17 +83,23 @@ class Public:
             self._problem = problem
 
 
-class _Read(configuration.config):  # type: ignore[misc]
+class _Read(configuration.config):
     """A configuration that knows which files it was read from."""
 
     def __init__(self) -> None:
         super().__init__()
         self.files: list[bytes] = []
 
-    def read(self, path: bytes, fp: Any = None, **options: Any) -> None:
+    def read(
+        self,
+        path: bytes,
+        fp: Any = None,
+        sections: Any = None,
+        remap: Any = None,
+    ) -> None:
         self.files.append(path)
         with open(path, 'rb') as file:
-            super().read(path, fp or file, **options)
+            super().read(path, fp or file, sections, remap)
 
 
 def _read(
