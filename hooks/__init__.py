@@ -2,9 +2,8 @@
 
 Each module named in :data:`POLICIES` has a docstring, which is its manual in
 ``hg help checks``; ``ITEMS``, its settings and their defaults; and ``begin``,
-which returns what judges a push (see ``hgext3rd.fleet.core.checks``).  Where
-there is ``ready``, it is called by servers that prepare for pushes.  None of
-them needs Mercurial.
+which returns what judges a push (see ``hgext3rd.fleet.core.checks``).  None
+of them needs Mercurial.
 """
 
 from __future__ import annotations

@@ -94,22 +94,32 @@ def fold(path: str) -> str:
 
 
 class _Folded:
-    """The names in a changeset, folded, carried on to its child.
+    """Finds names that differ only by case.
 
-    What was last is kept; where history is not linear, all names are read
-    again, though only where a file is added.
+    For the first few changesets that add a file, its name is searched for.
+    After that the names in a changeset are kept, folded, and carried on to its
+    child; where history is not linear, all are read again.
     """
 
     _KEPT = 3
+    _FEW = 5
 
     def __init__(self, push: Push) -> None:
         self._world = push.world
         self._names: dict[str, dict[str, set[str]]] = {}
+        self._searched = 0
 
     def clashes(
         self, change: Change, fresh: list[File]
     ) -> list[tuple[File, str]]:
         """Return the added files that clash, each with another file."""
+        if self._searched < self._FEW:
+            self._searched += bool(fresh)
+            if len(fresh) <= self._FEW and all(
+                file.path.isascii() for file in fresh
+            ):
+                found = [(file, change.alike(file.path)) for file in fresh]
+                return [(file, min(others)) for file, others in found if others]
         parent = change.parents[0] if change.parents else ''
         known = self._names.pop(parent, None)
         if known is None:

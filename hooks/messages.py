@@ -2,7 +2,7 @@
 
 ``messages.form`` (a regular expression, default ``Bug [0-9]+|No bug``)
   what the description must match at its beginning, such as a reference to a
-  ticket.  Backouts (``Backed out changeset …``) and merges need not.
+  ticket.  Backouts (``Backed out changeset ...``) and merges need not.
 
 ``messages.forbidden`` (a regular expression, default
 ``(?i)\\[PATCH|\\bwip\\b|^(?:fixup|squash)!``)

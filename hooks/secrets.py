@@ -15,6 +15,7 @@ not help.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import pkgutil
@@ -66,11 +67,6 @@ def begin(options: Options, push: Push) -> Judge:
     return Judge(file=file)
 
 
-def ready() -> None:
-    """Have the library loaded, before there is a push."""
-    detectors()
-
-
 def found(added: bytes, used: Any) -> Iterator[tuple[str, str]]:
     """Yield the beginning of each line with a secret, and of what kind.
 
@@ -87,7 +83,7 @@ def found(added: bytes, used: Any) -> Iterator[tuple[str, str]]:
             secret = next(iter(detector.analyze_string(said)), None)
             if secret is not None:
                 start = said.partition(secret)[0].strip()[-30:]
-                yield f'{start}…', detector.secret_type
+                yield f'{start}...', detector.secret_type
 
 
 @functools.cache
@@ -116,3 +112,9 @@ def _leaves(kind: Any) -> Iterator[Any]:
         if one.__module__.startswith('detect_secrets.plugins.'):
             yield one
         yield from _leaves(one)
+
+
+# Now rather than for each push: a server that prepares for pushes has it then.
+# Where the library is missing, the first push tells.
+with contextlib.suppress(SettingError):
+    detectors()

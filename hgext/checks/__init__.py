@@ -31,7 +31,7 @@ Who pushes may want something of the checks, with ``--pushvars``:
   the push is judged, and never done; Mercurial calls that a failure,
   whatever the answer was
 
-``BYPASS=NAME,…:REASON``
+``BYPASS=NAME,...:REASON``
   these policies do not stand in the way, if ``bypass.NAME`` says that this
   user may do that. It is written into the audit, or not done
 
@@ -95,9 +95,10 @@ def _with_policies(orig: Any, ui: Any, *args: Any, **opts: Any) -> Any:
 
     from . import manual
 
+    topics: list[Any] = help.helptable
     topic = ([b'checks-policies'], b'Policies for Pushes', manual.policies)
-    if topic not in help.helptable:
-        help.helptable.append(topic)
+    if topic not in topics:
+        topics.append(topic)
     return orig(ui, *args, **opts)
 
 

@@ -15,7 +15,7 @@ from mercurial import encoding
 from mercurial.node import hex, nullrev
 
 from ..fleet.core.checks import Bookmark, World
-from ..fleet.edge import text
+from ..fleet.edge import local, text
 from . import hunks
 from .manifests import Line, Manifests
 
@@ -155,7 +155,14 @@ class ChangeFacts:
         seem to change nothing.
         """
         was, now = (changed if name in changed else other)[name]
-        return self._push.manifests.find(ancestor, name) == now != was
+        found = self._push.manifests.find(ancestor, name)
+        return bool(found == now != was)
+
+    def alike(self, path: str) -> Sequence[str]:
+        """Return other files whose names differ only by case, in ASCII."""
+        _files = self.files  # on the way to which the manifest is made
+        found = self._push.manifests.alike(self._found.manifest, local(path))
+        return [text(name) for name in found]
 
     @property
     def is_sound(self) -> bool:

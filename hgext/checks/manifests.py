@@ -74,6 +74,26 @@ class Manifests:
         parsed = self._parsed[node]
         return parsed.find(path) if path in parsed else None
 
+    def alike(self, node: bytes, path: bytes) -> list[bytes]:
+        """Return other names in a manifest that differ only by case."""
+        wanted = path.lower()
+        if not self._flat:
+            names = self._log[node].read()
+            return [
+                one for one in names if one.lower() == wanted and one != path
+            ]
+        rev = self._store.rev(node)
+        text = self._text(rev)
+        self._keep(rev, text)
+        lower = b'\n' + text.lower()
+        needle = b'\n%s\0' % wanted
+        found = []
+        at = lower.find(needle)
+        while at >= 0:
+            found.append(bytes(text[at : at + len(path)]))
+            at = lower.find(needle, at + 1)
+        return [one for one in found if one != path]
+
     def paths(self, node: bytes) -> list[bytes]:
         """Return all names in a manifest."""
         if not self._flat:

@@ -18,7 +18,7 @@ def policies(ui: Any) -> bytes:
     for name in fleethooks.POLICIES:
         with adapters.plain_imports():
             module = importlib.import_module(f'fleethooks.{name}')
-        first, _gap, rest = inspect.getdoc(module).partition('\n')
+        first, _gap, rest = (inspect.getdoc(module) or '').partition('\n')
         title = f'{name}: {first}'
         # The names of settings are those of the section [checks].
         body = rest.replace(f'``{name}.', f'``checks.{name}.')

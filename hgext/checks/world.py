@@ -149,7 +149,7 @@ def _get(url: str, timeout: float) -> bytes:
     import urllib.request
 
     if not url.startswith(('http://', 'https://')):
-        raise SettingError(f'{url[:200]} is not an URL', 'use https://…')
+        raise SettingError(f'{url[:200]} is not an URL', 'use https://...')
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             data: bytes = answer.read(_LONGEST)

@@ -82,7 +82,7 @@ def _prepare_checks(ui: Any) -> None:
     from hgext3rd.checks import loading
 
     with suppress(FleetError):
-        loading.rehearse(ui)
+        loading.bench(ui)
 
 
 def rehearse(ui: Any, path: str) -> None:

@@ -66,6 +66,15 @@ class Change:
             return self.own_listed
         return [file.path for file in self.files]
 
+    own_alike: Sequence[str] = ()
+
+    def alike(self, path: str) -> Sequence[str]:
+        return [
+            one
+            for one in self.own_alike
+            if one.lower() == path.lower() and one != path
+        ]
+
 
 @dataclass
 class World:

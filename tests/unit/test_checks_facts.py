@@ -171,6 +171,22 @@ def test_only_added_lines_are_added(repo: Any) -> None:
     assert added == {'a': b'changed\nmore\n', 'b': b'all\n'}
 
 
+def test_names_that_differ_only_by_case(repo: Any) -> None:
+    names = ('a', 'A', 'b/x', 'B/X', 'b/y', 'ab')
+    commit(repo, (), {name: (b'', '') for name in names})
+    change = next(iter(push_of(repo).changes))
+    slow = manifests.Manifests(repo)
+    slow._flat = False
+    for name, others in (
+        *(('a', ['A']), ('A', ['a']), ('b/x', ['B/X']), ('b/y', [])),
+        *(('AB', ['ab']), ('c', []), ('B', [])),
+    ):
+        assert change.alike(name) == others
+        node = repo[0].manifestnode()
+        found = slow.alike(node, name.encode())
+        assert [one.decode() for one in found] == others
+
+
 def test_a_merge_that_throws_work_away_changes_its_files(repo: Any) -> None:
     start = commit(repo, (), {'vendor': (b'old', ''), 'a': (b'0', '')})
     ours = commit(repo, (start,), {'vendor': (b'new', '')})

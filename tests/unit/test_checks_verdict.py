@@ -122,7 +122,7 @@ def test_the_report() -> None:
         'check sizes refuses this push:',
         '  cccccccccccc a: it is large',
         '  cccccccccccc a: it is large',
-        '  … and 1 more',
+        '  ... and 1 more',
         '  remedy: make it small',
         '  bypass: staff, everybody, with --pushvars "BYPASS=sizes:REASON"',
     ]

@@ -213,12 +213,22 @@ def test_case_is_followed_from_parent_to_child() -> None:
         Change('3' * 40, parents=(TWO,), files=[File('README')]),
         Change('4' * 40, parents=(P1,), files=[File('README')]),
     ]
-    assert said('filenames', Push(changes, world=world)) == [
+    few = [Change(files=[File('x')])] * 5
+    assert said('filenames', Push([*few, *changes], world=world)) == [
         f'B: it differs only by case from b; {NAME}',
         f'C: it differs only by case from c; {NAME}',
         f'README: it differs only by case from Readme; {NAME}',
     ]
     assert world.asked == [P1, P1]
+
+
+def test_case_is_searched_for_in_few_changesets() -> None:
+    change = Change(own_alike=['readme', 'README', 'b'], files=[File('Readme')])
+    push = Push([change])
+    assert said('filenames', push) == [
+        f'Readme: it differs only by case from README; {NAME}'
+    ]
+    assert push.world.asked == []
 
 
 def test_case_is_more_than_ascii() -> None:

@@ -372,7 +372,7 @@ REFUSED: list[tuple[str, Push, dict[str, Any], list[str]]] = [
         with_file('x', b'a\n' + TOKEN),
         {},
         [
-            'x: an added line looks like a secret (GitHub Token): github =…; '
+            'x: an added line looks like a secret (GitHub Token): github =...; '
             f'{REVOKE}'
         ],
     ),

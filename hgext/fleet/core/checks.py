@@ -94,6 +94,10 @@ class Change(Protocol):
     @property
     def is_sound(self) -> bool: ...
 
+    def alike(self, path: str) -> Sequence[str]:
+        """Return other files whose names differ only by case, in ASCII."""
+        ...
+
 
 @dataclass(frozen=True)
 class Bookmark:

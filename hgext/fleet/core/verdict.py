@@ -4,7 +4,7 @@ A push carries what its author wants of the checks in push variables:
 
 ``CHECK_ONLY=1``
     run all checks and say what they found; change nothing
-``BYPASS=POLICY[,POLICY…]:REASON``
+``BYPASS=POLICY[,POLICY...]:REASON``
     let these policies pass, for that reason
 
 :func:`wish` reads them, :func:`weigh` says which findings stand in the way,
@@ -151,7 +151,7 @@ def _failures(findings: Sequence[Finding], most: int) -> list[str]:
             else (f'  {shown(failure.what)}')
         )
     if len(findings) > most:
-        lines.append(f'  … and {len(findings) - most} more')
+        lines.append(f'  ... and {len(findings) - most} more')
     for remedy in dict.fromkeys(one.failure.remedy for one in findings[:most]):
         lines.append(f'  remedy: {shown(remedy)}')
     return lines
