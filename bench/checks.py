@@ -152,13 +152,17 @@ def _single(
     return taken
 
 
-def _judged(log: Path) -> dict[int, list[float]]:
-    """Return how long judging took, by the number of changesets."""
-    found: dict[int, list[float]] = {1: [], MANY: []}
+def _judged(log: Path) -> dict[int, list[tuple[float, float]]]:
+    """Return how long judging took, by the number of changesets.
+
+    By the clock, and by that of the processor.
+    """
+    found: dict[int, list[tuple[float, float]]] = {1: [], MANY: []}
     for line in log.read_text().splitlines():
-        repo, count, took = line.split()
+        repo, count, took, used = line.split()
         if Path(repo).name == _KINDS[0]:
-            found.setdefault(int(count), []).append(float(took))
+            times = (float(took), float(used))
+            found.setdefault(int(count), []).append(times)
     return found
 
 
@@ -166,7 +170,7 @@ def _describe(
     report: Report,
     what: str,
     taken: dict[str, list[float]],
-    judged: list[float],
+    judged: list[tuple[float, float]],
 ) -> None:
     checked, unchecked = (p50(taken[kind]) for kind in _KINDS)
     pairs = zip(taken['checked'], taken['unchecked'], strict=True)
@@ -177,8 +181,10 @@ def _describe(
     limit = most(MORE) if is_many else None
     report.add(f'push of {what}, checks on top', more, '%', limit)
     longest = None if is_many else most(LONGEST)
-    report.add(f'judging {what}, p50', p50(judged), 'ms', longest)
-    report.add(f'judging {what}, p99', p99(judged), 'ms')
+    took, used = zip(*judged, strict=True)
+    report.add(f'judging {what}, p50', p50(took), 'ms', longest)
+    report.add(f'judging {what}, p99', p99(took), 'ms')
+    report.add(f'judging {what}, processor, p50', p50(used), 'ms')
 
 
 if __name__ == '__main__':

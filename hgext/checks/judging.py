@@ -7,6 +7,7 @@ ledger hands over, what is pulled, and what is taken away is not judged here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import traceback
@@ -77,7 +78,8 @@ def _decide(repo: Any, tr: Any) -> None:
     world = NodeWorld(repo)
     user = _who(ui)
     push = facts.PushFacts(repo, tr, _name(repo), user, world, time.time())
-    if not (push.count or push.bookmarks or tr.changes[b'phases']):
+    moved = tr.changes[b'phases'] or tr.changes[b'obsmarkers']
+    if not (push.count or push.bookmarks or moved):
         if wish.only:
             raise Refused('only checked, as asked for: nothing would change')
         return
@@ -200,5 +202,9 @@ def _keep(ui: Any, name: str, problem: Exception) -> None:
     state = text(ui.config(b'fleet', b'state') or b'')
     if state:
         when = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
-        with open(os.path.join(state, 'errors.log'), 'a') as file:
+        # Where it cannot be kept, the push is refused all the same.
+        with (
+            contextlib.suppress(OSError),
+            open(os.path.join(state, 'errors.log'), 'a') as file,
+        ):
             file.write(f'{when} pid {os.getpid()} check {name}\n{shown}\n')
