@@ -144,15 +144,20 @@ def serve_command(ui: Any) -> int:
     b'warmserver::status',
     [
         (b'', b'metrics', None, b'write it as metrics for Prometheus'),
+        (b'', b'chg', None, b'tell of your own servers for chg instead'),
         *cmdutil.formatteropts,
     ],
-    b'[--metrics] [-T TEMPLATE]',
+    b'[--metrics | --chg] [-T TEMPLATE]',
     norepo=True,
 )
 def status_command(ui: Any, **opts: Any) -> int:
     """say what the warm server of this node is doing
 
     With -T json, ``hgext3rd.warmserver.status`` says what is in it.
+
+    With --chg, the servers that the chg of this environment would use, the
+    one used last first: ``pid``, ``key``, ``since``, ``requests``,
+    ``workers`` and ``idle``. Returns 1 when there is none.
     """
     from . import commands
 

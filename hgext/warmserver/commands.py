@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from mercurial import encoding
+
 from ..fleet import edge
 from . import report, request
 from . import status as statuses
+from .chg import status as chgstatus
 from .start import state_folder
 
 _STAGES = ('serving', 'spare', 'rehearsing')
@@ -15,6 +18,8 @@ _STAGES = ('serving', 'spare', 'rehearsing')
 
 def status(ui: Any, **opts: Any) -> int:
     """Write what the server is doing."""
+    if opts.pop('chg', None):
+        return _status_of_chg(ui, opts)
     known = statuses.read(state_folder(ui))
     if opts.get('metrics'):
         for line in statuses.metrics(known):
@@ -25,6 +30,21 @@ def status(ui: Any, **opts: Any) -> int:
         _servers(fm, known)
         _counts(fm, known)
     return 0
+
+
+def _status_of_chg(ui: Any, opts: dict[str, Any]) -> int:
+    found = chgstatus.servers(chgstatus.place(encoding.environ))
+    chosen = {name.encode(): value for name, value in opts.items()}
+    with ui.formatter(b'warmserver-chg', chosen) as fm:
+        for one in found:
+            fm.startitem()
+            fm.data(since=one.since)
+            fm.write(b'pid', b'server %d', one.pid)
+            fm.write(b'key', b' (%s): ', edge.local(one.key))
+            fm.write(b'requests', b'%d requests, ', one.requests)
+            fm.write(b'workers', b'%d workers, ', one.workers)
+            fm.write(b'idle', b'%d of them idle\n', one.idle)
+    return 0 if found else 1
 
 
 def _servers(fm: Any, known: dict[str, Any]) -> None:

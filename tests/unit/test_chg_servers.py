@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -298,6 +300,29 @@ def test_more_clients_than_workers_wait(here: Place) -> None:
     clients = [here.start('version-of-it') for _ in range(12)]
     said = [one.communicate() for one in clients]
     assert [one.returncode for one in clients] == [0] * 12, said
+
+
+def test_what_there_is_can_be_asked(here: Place) -> None:
+    def asked() -> list[dict[str, object]]:
+        words = ('warmserver::status', '--chg', '-T', 'json')
+        said = subprocess.run(
+            [chg.HG, *words],
+            env=here.env,
+            capture_output=True,
+            text=True,
+        )
+        found: list[dict[str, object]] = json.loads(said.stdout)
+        assert said.returncode == (0 if found else 1), said.stderr
+        return found
+
+    assert asked() == []
+    here.hg('version-of-it')
+    (one,) = asked()
+    assert here.link() == one['key']
+    assert alive(int(str(one['pid'])))
+    assert one['requests']
+    here.hg('--config', 'alias.x=version', 'version-of-it')
+    assert len(asked()) == 2
 
 
 def test_workers_that_wait_for_each_other_go_on(here: Place) -> None:
