@@ -59,7 +59,8 @@ class Place:
     def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
         """Start a client."""
         return subprocess.Popen(
-            [self.client, *words],
+            # Who runs the tests may have Ctrl-C ignored.
+            ['env', '--default-signal', self.client, *words],
             cwd=self.folder,
             env=self.env | env,
             stdin=subprocess.DEVNULL,
