@@ -52,12 +52,13 @@ _ON = (
 )
 # What is pushed was not made to such rules, and must be accepted.
 _SETTINGS = """\
+secrets = warn
+conflicts = warn
 merges.allowed = all
 authors.form = .+
 messages.form = .
 execbits.allowed = **
 encodings.except = tests/**
-secrets.except = tests/**
 [checks.paths]
 vendor/** = vendors
 """

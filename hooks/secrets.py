@@ -38,6 +38,8 @@ from . import needles
 ITEMS = {'except': '', 'without': ''}
 
 _LONGEST = 4000
+# The library has twice as many; with none, everything would pass.
+_FEWEST = 10
 
 
 def begin(options: Options, push: Push) -> Judge:
@@ -93,12 +95,20 @@ def detectors() -> tuple[tuple[Any, needles.Needles], ...]:
         base = importlib.import_module('detect_secrets.plugins.base')
         plugins = importlib.import_module('detect_secrets.plugins')
         for found in pkgutil.iter_modules(plugins.__path__):
-            importlib.import_module(f'{plugins.__name__}.{found.name}')
+            name = f'{plugins.__name__}.{found.name}'
+            # To ask it for something is to have it read, even where imports
+            # are lazy; and only then its rules are known.
+            _read = importlib.import_module(name).__doc__
     except ImportError as problem:
         raise SettingError(
             f'the check secrets needs the Python module {problem.name}',
             'install it: pip install "hgfleet[secrets]"',
         ) from None
+    if len(list(_leaves(base.RegexBasedDetector))) < _FEWEST:
+        raise SettingError(
+            'the check secrets finds no rules in the module detect_secrets',
+            'install it again: pip install "hgfleet[secrets]"',
+        )
     kinds = sorted(_leaves(base.RegexBasedDetector), key=lambda k: k.__name__)
     return tuple(
         (one, needles.Needles.of([rule.pattern for rule in one.denylist]))

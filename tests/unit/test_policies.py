@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -201,6 +202,25 @@ def test_policies_need_no_mercurial() -> None:
     code = f'import sys, {names}\nsys.exit("mercurial" in sys.modules)'
     done = subprocess.run([sys.executable, '-c', code])
     assert done.returncode == 0
+
+
+def test_the_rules_for_secrets_are_there_when_imports_are_lazy() -> None:
+    code = (
+        'import hgdemandimport; hgdemandimport.enable()\n'
+        'from fleethooks import secrets\n'
+        'print(len(secrets.detectors()))'
+    )
+    lazy, eager = (
+        subprocess.run(
+            [sys.executable, '-c', code],
+            env={**os.environ, 'HGDEMANDIMPORT': setting},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for setting in ('', 'disable')
+    )
+    assert lazy == eager
+    assert int(lazy) > 10
 
 
 def test_case_is_followed_from_parent_to_child() -> None:
