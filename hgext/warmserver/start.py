@@ -244,5 +244,7 @@ def _import_all(ui: Any, practice: str) -> bool:
         return False
     for name in names:
         if name not in sys.modules and '__main__' not in name:
-            importlib.import_module(name)
+            # Compiled modules may add some that are in no file.
+            with suppress(ImportError):
+                importlib.import_module(name)
     return True

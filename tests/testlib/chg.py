@@ -132,7 +132,8 @@ def run(
     output.mkdir()
     tree = source()
     command = [
-        *(sys.executable, str(tree / 'tests' / 'run-tests.py')),
+        *('env', '--default-signal', sys.executable),
+        str(tree / 'tests' / 'run-tests.py'),
         *('--with-hg', str(hg), '--with-chg', str(client())),
         *('--outputdir', str(output), '--jobs', str(jobs)),
         *('--port', str(_port())),

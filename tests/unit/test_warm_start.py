@@ -1,0 +1,39 @@
+"""What sessions import is imported before them, as far as that is possible."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hgext3rd.warmserver import rehearsal, start
+
+
+class _Ui:
+    def __init__(self) -> None:
+        self.said: list[bytes] = []
+
+    def warn(self, text: bytes) -> None:
+        self.said.append(text)
+
+
+def test_modules_that_are_in_no_file_do_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rehearse(ui: Any, practice: str) -> None:
+        # As the compiled part of a library leaves it behind.
+        sys.modules['_ghost_of_a_library'] = types.ModuleType('ghost')
+        __import__('wanted_by_sessions')
+
+    (tmp_path / 'wanted_by_sessions.py').write_text('')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(rehearsal, 'prepare', lambda *_about: None)
+    monkeypatch.setattr(rehearsal, 'rehearse', rehearse)
+    ui = _Ui()
+    assert start._import_all(ui, str(tmp_path))
+    assert ui.said == []
+    assert 'wanted_by_sessions' in sys.modules
+    assert '_ghost_of_a_library' not in sys.modules
