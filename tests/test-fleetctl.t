@@ -116,6 +116,11 @@ A mirror shows what everybody may read, and that changes with the rules
   [255]
   $ hg -q identify --ssh "ssh -F as-ann" ssh://fleet/demo
   [0-9a-f]{12} (re)
+  $ echo 'hidden = admins:admin' >> "$DATA/access.rc"
+  $ hgfleet repo create hidden --data "$DATA"
+  $ hgfleet repo list --data "$DATA"
+  demo
+  hidden
 
   $ hgfleet down --data "$DATA"
   the fleet in $TESTTMP/fleet stopped

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mercurial import ui as uimod
 
-from ..fleet import adapters, files
+from ..fleet import adapters, edge, files, webaccess
 from ..fleet.core import entry, shown, walk
 from ..fleet.core.barrier import MIRROR, PRIMARY, Lease, Members
 from ..fleet.core.errors import EntryUnreadable
@@ -71,11 +71,18 @@ def primary(layout: Layout) -> str:
 def await_repository(layout: Layout, name: str, there: bool) -> list[str]:
     """Wait until every mirror that serves shows a repository, or none does.
 
-    Returns lines about those where it takes too long.
+    Returns lines about those where it takes too long.  What is not for
+    everybody is shown nowhere, and not waited for.
     """
     nodes = [plan.placed(one) for one in plan.nodes(founding.record(layout))]
     path = f'/{name}?cmd=capabilities'
-    late = [one for one in nodes if one.role == MIRROR and _serves(one)]
+    late = [
+        one
+        for one in nodes
+        if one.role == MIRROR
+        and webaccess.Public([edge.local(layout.node(one.name).hgrc)])(name)
+        and _serves(one)
+    ]
     deadline = time.monotonic() + _PATIENCE
     while late and time.monotonic() < deadline:
         late = [

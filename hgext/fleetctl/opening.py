@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..fleet import webaccess
 from ..fleet.core.barrier import PRIMARY, Lease
 from ..fleet.core.errors import FleetError
 from . import process, sockets
@@ -185,11 +186,16 @@ def gates(fleet: Fleet, renewals: Renewals) -> list[Gate]:
                 _web(node, '/readyz', f'{node.name}: serves {node.url}')
             )
     for node in nodes:
-        if demo and node.role != PRIMARY:
+        if demo and node.role != PRIMARY and _is_public(fleet, node):
             path = f'/{REPOSITORY}?cmd=capabilities'
             what = f'{node.name}: shows {REPOSITORY}'
             made.append(_web(node, path, what))
     return made
+
+
+def _is_public(fleet: Fleet, node: Node) -> bool:
+    hgrc = fleet.layout.node(node.name).hgrc
+    return webaccess.Public([os.fsencode(hgrc)])(REPOSITORY)
 
 
 def _daemon(node: Node, renewals: Renewals) -> Gate:
