@@ -8,6 +8,7 @@ none in it, every line is looked at.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,48 +23,63 @@ else:
 
 _SHORTEST = 2
 _MOST = 40
+# What depends on where a line begins or ends, or may.
+_BOUND = re.compile(r'[\^$]|\(\?[<=!]|\\[bBAZ]')
 
 
 @dataclass(frozen=True)
 class Needles:
-    """One of these, in lower case, is in every line that matches."""
+    """One of these words is in every line that matches.
+
+    They are in lower case, unless ``exact``.  Where there are none but the
+    expressions are ``free``, a line can match only in a text that does.
+    """
 
     words: frozenset[bytes]
+    exact: bool = False
+    free: bool = False
 
     @staticmethod
-    def of(patterns: Iterable[str]) -> Needles:
+    def of(rules: Iterable[re.Pattern[str]]) -> Needles:
         """Return the words for several expressions together."""
+        rules = list(rules)
+        exact = not any(_ignores_case(rule) for rule in rules)
         found: set[bytes] = set()
-        for pattern in patterns:
-            some = words(pattern)
+        for rule in rules:
+            some = words(rule.pattern)
             if not some:
-                return Needles(frozenset())
+                free = not any(_BOUND.search(one.pattern) for one in rules)
+                return Needles(frozenset(), free=free)
             found.update(one.encode() for one in some)
-        return Needles(frozenset(found))
-
-    def may_be_in(self, lower: bytes) -> bool:
-        """Tell whether text in lower case may match."""
-        return not self.words or any(word in lower for word in self.words)
+        if exact:
+            return Needles(frozenset(found), exact)
+        return Needles(frozenset(one.lower() for one in found))
 
     def lines(self, text: bytes, lower: bytes) -> Iterator[bytes]:
-        """Yield each line that may match, once."""
+        """Yield each line that may match, once; ``lower`` is in lower case."""
         if not self.words:
             yield from text.split(b'\n')
             return
+        where = text if self.exact else lower
         starts = set()
         for word in self.words:
-            at = lower.find(word)
+            at = where.find(word)
             while at >= 0:
-                starts.add(lower.rfind(b'\n', 0, at) + 1)
-                end = lower.find(b'\n', at)
-                at = lower.find(word, end) if end >= 0 else -1
+                starts.add(where.rfind(b'\n', 0, at) + 1)
+                end = where.find(b'\n', at)
+                at = where.find(word, end) if end >= 0 else -1
         for start in sorted(starts):
             end = text.find(b'\n', start)
             yield text[start : end if end >= 0 else len(text)]
 
 
+def _ignores_case(rule: re.Pattern[str]) -> bool:
+    # Whatever a part of it does; that is seldom.
+    return bool(rule.flags & re.IGNORECASE) or '(?i' in rule.pattern
+
+
 def words(pattern: str) -> frozenset[str]:
-    """Return words, in lower case, of which every match has one."""
+    """Return words of which every match has one, but for case."""
     return _needed(parser.parse(pattern))
 
 
@@ -89,7 +105,7 @@ def _candidates(parsed: Any) -> Iterator[frozenset[str]]:
     run = ''
     for op, value in parsed:
         if op is ops.LITERAL and value < 128:
-            run += chr(value).lower()
+            run += chr(value)
             continue
         if run:
             yield frozenset({run})

@@ -77,9 +77,12 @@ def found(added: bytes, used: Any) -> Iterator[tuple[str, str]]:
     if b'\0' in added:
         return
     lower = added.lower()
+    whole = ''
     for detector, needs in used:
-        if not needs.may_be_in(lower):
-            continue
+        if needs.free:
+            whole = whole or added.decode('utf-8', 'replace')
+            if next(iter(detector.analyze_string(whole)), None) is None:
+                continue
         for line in needs.lines(added, lower):
             said = line[:_LONGEST].decode('utf-8', 'replace')
             secret = next(iter(detector.analyze_string(said)), None)
@@ -111,7 +114,7 @@ def detectors() -> tuple[tuple[Any, needles.Needles], ...]:
         )
     kinds = sorted(_leaves(base.RegexBasedDetector), key=lambda k: k.__name__)
     return tuple(
-        (one, needles.Needles.of([rule.pattern for rule in one.denylist]))
+        (one, needles.Needles.of(one.denylist))
         for one in (kind() for kind in kinds)
     )
 

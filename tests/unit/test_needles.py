@@ -12,41 +12,68 @@ from fleethooks import needles, secrets
 from fleethooks.needles import Needles
 
 RULES = [
-    rule.pattern
+    rule
     for detector, _needs in secrets.detectors()
     for rule in detector.denylist
 ]
 
 
-@pytest.mark.parametrize('pattern', RULES)
+@pytest.mark.parametrize('rule', RULES, ids=lambda rule: rule.pattern[:30])
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_a_line_that_matches_has_a_word(
-    pattern: str, data: st.DataObject
+    rule: re.Pattern[str], data: st.DataObject
 ) -> None:
-    flags = re.IGNORECASE if data.draw(st.booleans()) else 0
-    line = data.draw(st.from_regex(re.compile(pattern, flags))).encode()
-    needs = Needles.of([pattern])
-    if needs.words:
-        assert any(word in line.lower() for word in needs.words)
+    text = data.draw(st.from_regex(rule)).encode('utf-8', 'replace')
+    lines = list(Needles.of([rule]).lines(text, text.lower()))
+    assert lines
+    if b'\n' not in text:
+        assert lines == [text]
 
 
 @pytest.mark.parametrize(
     ('pattern', 'words'),
     [
         ('abc', {'abc'}),
-        ('ABC[0-9]+de', {'abc'}),
+        ('ABC[0-9]+de', {'ABC'}),
         ('(?:ab|cde)x', {'ab', 'cde'}),
         ('(?:ab|[0-9])x', set()),
         ('(?:abc)?xy', {'xy'}),
         ('(?:abc)*', set()),
         ('(abc){2}', {'abc'}),
         ('x', set()),
-        (r'(?i:KEY)', {'key'}),
+        (r'(?i:KEY)', {'KEY'}),
     ],
 )
 def test_words_of_an_expression(pattern: str, words: set[str]) -> None:
     assert needles.words(pattern) == words
+
+
+def test_case_matters_where_the_expression_says_so() -> None:
+    text = b'AC\nac\n'
+    found = [
+        list(Needles.of([re.compile('AC', flags)]).lines(text, text.lower()))
+        for flags in (0, re.IGNORECASE)
+    ]
+    assert found == [[b'AC'], [b'AC', b'ac']]
+    inline = Needles.of([re.compile('(?i:AC)')])
+    assert list(inline.lines(text, text.lower())) == [b'AC', b'ac']
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'free'),
+    [
+        ('[ab]c', True),
+        ('[ab]$', False),
+        ('^[ab]', False),
+        (r'\b[ab]', False),
+        ('(?<![ab])[cd]', False),
+        ('(?![ab])[cd]', False),
+        ('(?:[ab])', True),
+    ],
+)
+def test_free_is_what_needs_no_ends(pattern: str, free: bool) -> None:
+    assert Needles.of([re.compile(pattern)]).free is free
 
 
 def test_every_line_with_a_word_comes_once() -> None:

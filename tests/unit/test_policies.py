@@ -204,6 +204,15 @@ def test_policies_need_no_mercurial() -> None:
     assert done.returncode == 0
 
 
+def test_a_secret_without_words_is_found() -> None:
+    token = f'N{"a" * 24}.{"b" * 6}.{"c" * 27}'
+    push = with_file(data=f'x\nt = {token}\ny\n'.encode())
+    assert said('secrets', push) == [
+        'a: an added line looks like a secret (Discord Bot Token): t =...; '
+        'take it out of the changeset, and revoke it'
+    ]
+
+
 def test_the_rules_for_secrets_are_there_when_imports_are_lazy() -> None:
     code = (
         'import hgdemandimport; hgdemandimport.enable()\n'
