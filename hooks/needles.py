@@ -28,46 +28,79 @@ _BOUND = re.compile(r'[\^$]|\(\?[<=!]|\\[bBAZ]')
 
 
 @dataclass(frozen=True)
-class Needles:
-    """One of these words is in every line that matches.
+class Rule:
+    """What every line has that one expression matches in.
 
-    They are in lower case, unless ``exact``.  Where there are none but the
-    expressions are ``free``, a line can match only in a text that does.
+    It has one word of each of ``sets``, the most telling first, and that many
+    bytes.  Words are in lower case, unless ``exact``.
     """
 
-    words: frozenset[bytes]
-    exact: bool = False
+    sets: tuple[frozenset[bytes], ...]
+    least: int
+    exact: bool
+
+    @staticmethod
+    def of(rule: re.Pattern[str]) -> Rule:
+        """Return it for one expression."""
+        exact = not _ignores_case(rule)
+        parsed = parser.parse(rule.pattern)
+        found = sorted(
+            (one for one in _candidates(parsed) if _worth(one) > (0, 0)),
+            key=_worth,
+            reverse=True,
+        )
+        sets = tuple(
+            frozenset((w if exact else w.lower()).encode() for w in one)
+            for one in found
+        )
+        return Rule(sets, int(parsed.getwidth()[0]), exact)
+
+    def starts(self, text: bytes, lower: bytes) -> Iterator[int]:
+        """Yield where lines begin that may match."""
+        where = text if self.exact else lower
+        first, *others = self.sets
+        for word in first:
+            at = where.find(word)
+            while at >= 0:
+                start = where.rfind(b'\n', 0, at) + 1
+                end = where.find(b'\n', at)
+                end = end if end >= 0 else len(where)
+                if end - start >= self.least:
+                    line = where[start:end]
+                    if all(any(one in line for one in set_) for set_ in others):
+                        yield start
+                at = where.find(word, end)
+
+
+@dataclass(frozen=True)
+class Needles:
+    """What lines have that any of several expressions matches in.
+
+    Where nothing is known of one, every line may match; but when all are
+    ``free``, only in a text that does.
+    """
+
+    rules: tuple[Rule, ...]
     free: bool = False
 
     @staticmethod
     def of(rules: Iterable[re.Pattern[str]]) -> Needles:
-        """Return the words for several expressions together."""
+        """Return it for several expressions together."""
         rules = list(rules)
-        exact = not any(_ignores_case(rule) for rule in rules)
-        found: set[bytes] = set()
-        for rule in rules:
-            some = words(rule.pattern)
-            if not some:
-                free = not any(_BOUND.search(one.pattern) for one in rules)
-                return Needles(frozenset(), free=free)
-            found.update(one.encode() for one in some)
-        if exact:
-            return Needles(frozenset(found), exact)
-        return Needles(frozenset(one.lower() for one in found))
+        found = tuple(Rule.of(rule) for rule in rules)
+        if all(rule.sets for rule in found):
+            return Needles(found)
+        free = not any(_BOUND.search(one.pattern) for one in rules)
+        return Needles((), free)
 
     def lines(self, text: bytes, lower: bytes) -> Iterator[bytes]:
         """Yield each line that may match, once; ``lower`` is in lower case."""
-        if not self.words:
+        if not self.rules:
             yield from text.split(b'\n')
             return
-        where = text if self.exact else lower
-        starts = set()
-        for word in self.words:
-            at = where.find(word)
-            while at >= 0:
-                starts.add(where.rfind(b'\n', 0, at) + 1)
-                end = where.find(b'\n', at)
-                at = where.find(word, end) if end >= 0 else -1
+        starts = {
+            start for rule in self.rules for start in rule.starts(text, lower)
+        }
         for start in sorted(starts):
             end = text.find(b'\n', start)
             yield text[start : end if end >= 0 else len(text)]

@@ -79,6 +79,7 @@ class FileLogs:
     def __init__(self, repo: Any) -> None:
         self._repo = repo
         self._open: dict[bytes, Any] = {}
+        self._decompressors: dict[bytes, Any] = {}
 
     def of(self, name: bytes) -> Any:
         """Return the history of a file."""
@@ -87,7 +88,14 @@ class FileLogs:
             if len(self._open) >= _LOGS_KEPT:
                 del self._open[next(iter(self._open))]
             log = self._open[name] = self._repo.file(name)
+            self._share(log)
         return log
+
+    def _share(self, log: Any) -> None:
+        """Let all histories use one decompressor: to make one takes long."""
+        inner: Any = getattr(log._revlog, '_inner', None)
+        if isinstance(getattr(inner, '_decompressors', None), dict):
+            inner._decompressors = self._decompressors
 
 
 class ChangeFacts:
