@@ -187,6 +187,15 @@ Configuration, deletion, and another repository of that name
   abort: evil: a hosted repository may not set [hooks]
   (it may set web, phases, experimental, server, checks, checks.paths)
   [255]
+  $ printf '[web]\n%%include other=rc\n' > evil
+  $ on p1 hg replicate::config demo evil
+  abort: evil: a hosted repository may not include other=rc
+  (write all of it into one file)
+  [255]
+  $ printf '[web]\nnonsense\n' > evil
+  $ on p1 hg replicate::config demo evil
+  abort: evil cannot be used as an hgrc: * (glob)
+  [255]
   $ on p1 hg replicate::delete demo
   $ on m1 hg replicate::catchup demo
   demo: at entry 13

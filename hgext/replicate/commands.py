@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mercurial import cmdutil, registrar
+from mercurial import cmdutil, config, error, registrar
 from mercurial.i18n import _
 
 from ..fleet import edge, idle
@@ -305,25 +305,33 @@ def _entry(
 def _hgrc(ui: Any, path: bytes) -> str | None:
     if not path:
         return None
-    import configparser
 
+    def include(name: bytes, **_options: Any) -> None:
+        raise SettingError(
+            f'{edge.text(path)}: a hosted repository may not include '
+            f'{edge.text(name)}',
+            'write all of it into one file',
+        )
+
+    # Mercurial's own parser: another one might read something else.
+    found = config.config()
     try:
         with open(path, encoding='utf-8') as file:
             content = file.read()
-        parser = configparser.RawConfigParser(strict=False)
-        parser.read_string(content)
-    except (OSError, ValueError, configparser.Error) as problem:
+        found.parse(path, content.encode(), include=include)
+    except (OSError, ValueError, error.ConfigError) as problem:
         raise SettingError(
             f'{edge.text(path)} cannot be used as an hgrc: {problem}'
         ) from None
-    for section in parser.sections():
+    for section in map(edge.text, found):
         if section not in CONFIGURABLE:
             raise SettingError(
                 f'{edge.text(path)}: a hosted repository may not set '
                 f'[{section}]',
                 f'it may set {", ".join(CONFIGURABLE)}',
             )
-        for item in parser[section]:
+        for name, _value in found.items(edge.local(section)):
+            item = edge.text(name)
             if section == 'checks' and item.startswith(('policy.', 'bypass.')):
                 raise SettingError(
                     f'{edge.text(path)}: a hosted repository may not set '
