@@ -8,6 +8,7 @@ then refuses to register its built-in ones of the same name.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,11 @@ from hgext3rd.fleet import compat
 from testlib import kafka
 
 compat.initialize()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is in what a shell has put into the background, and so it would be
+    # in all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

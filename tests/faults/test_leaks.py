@@ -14,7 +14,7 @@ from .leaks import Kind, Report
 from .leaky import LEAKS
 
 THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
-SESSIONS = 5000 if THOROUGH else 200
+SESSIONS = 1500 if THOROUGH else 200
 SEED = os.environ.get('HGFLEET_SEED') or '2026'
 
 
