@@ -18,9 +18,9 @@ from typing import Any
 
 from mercurial import encoding, error, wireprotoserver
 
-from hgext3rd.fleet import adapters, compat, edge
+from hgext3rd.fleet import adapters, compat, edge, settings
 from hgext3rd.fleet.core import access, names
-from hgext3rd.fleet.core.access import Decision, Rules, Verb
+from hgext3rd.fleet.core.access import Decision, Verb
 from hgext3rd.fleet.core.errors import Denied, FleetError, SettingError
 from hgext3rd.fleet.ports import Directory, User
 from hgext3rd.replicate import boot, follow
@@ -104,10 +104,7 @@ def banner(user: User, url: str) -> str:
 
 def _serve(ui: Any, user: User, repo: str) -> int:
     """Do what ``hg -R REPO serve --stdio`` does, as far as it is allowed."""
-    rules = Rules.parse(
-        (edge.text(glob), edge.text(grants))
-        for glob, grants in ui.configitems(b'access')
-    )
+    rules = settings.rules(ui.configitems(b'access'))
 
     def ask(verb: Verb) -> Decision:
         return access.decide(rules, user.name, user.groups, repo, verb)

@@ -38,10 +38,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import edge
 from .core import names
+from .core.access import Rules
 from .core.errors import SettingError
 from .core.walk import Pace
 
@@ -167,6 +170,13 @@ def read(ui: Any) -> Settings:
         ready=_text(ui, 'fleet', 'ready'),
         sshd=_text(ui, 'fleet', 'sshd'),
         room=ui.configbytes(b'fleet', b'room'),
+    )
+
+
+def rules(items: Iterable[tuple[bytes, bytes]]) -> Rules:
+    """Return the rules in the items of ``[access]``; SettingError."""
+    return Rules.parse(
+        (edge.text(glob), edge.text(grants)) for glob, grants in items
     )
 
 

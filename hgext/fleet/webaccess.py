@@ -20,7 +20,7 @@ from typing import Any
 from mercurial import config as configuration
 from mercurial import error
 
-from . import edge
+from . import settings
 from .core import access
 from .core.access import Rules, Verb
 from .core.errors import SettingError
@@ -68,15 +68,13 @@ class Public:
 
     def _look(self) -> None:
         self._looked = self._now()
-        if self._state and self._state == _state(
-            path for path, _mark in self._state
+        if self._state and all(
+            _mark(path) == known for path, known in self._state
         ):
             return
         self._known = {}
         try:
-            files, items = _read(self._paths)
-            self._state = _state(files)
-            self._rules = Rules.parse(items)
+            self._state, self._rules = _read(self._paths)
             self._problem = None
         except SettingError as problem:
             self._state = ()
@@ -88,7 +86,7 @@ class _Read(configuration.config):
 
     def __init__(self) -> None:
         super().__init__()
-        self.files: list[bytes] = []
+        self.state: list[tuple[bytes, tuple[int, ...]]] = []
 
     def read(
         self,
@@ -97,15 +95,19 @@ class _Read(configuration.config):
         sections: Any = None,
         remap: Any = None,
     ) -> None:
-        self.files.append(path)
-        with open(path, 'rb') as file:
+        try:
+            file = open(path, 'rb')  # noqa: SIM115 closed below
+        except OSError:
+            self.state.append((path, ()))
+            raise
+        with file:
+            # Of what is read, and not of what may stand there afterwards.
+            self.state.append((path, _marked(os.fstat(file.fileno()))))
             super().read(path, fp or file, sections, remap)
 
 
-def _read(
-    paths: Iterable[bytes],
-) -> tuple[list[bytes], list[tuple[str, str]]]:
-    """Return the files that are read, and the lines of ``[access]``."""
+def _read(paths: Iterable[bytes]) -> tuple[_State, Rules]:
+    """Return the state of the files that are read, and the rules in them."""
     found = _Read()
     try:
         for path in paths:
@@ -115,19 +117,15 @@ def _read(
             f'the rules of access cannot be read: {problem}',
             'correct the configuration of this mirror',
         ) from None
-    items = found.items(b'access')
-    return found.files, [
-        (edge.text(glob), edge.text(grants)) for glob, grants in items
-    ]
-
-
-def _state(files: Iterable[bytes]) -> _State:
-    return tuple((path, _mark(path)) for path in files)
+    return tuple(found.state), settings.rules(found.items(b'access'))
 
 
 def _mark(path: bytes) -> tuple[int, ...]:
     try:
-        stat = os.stat(path)
+        return _marked(os.stat(path))
     except OSError:
         return ()
+
+
+def _marked(stat: os.stat_result) -> tuple[int, ...]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -9,9 +9,9 @@ from typing import Any
 from mercurial import registrar
 from mercurial import ui as uimod
 
-from ..fleet import adapters, edge
+from ..fleet import adapters, edge, settings
 from ..fleet.core import access, names
-from ..fleet.core.access import Decision, Rules, Verb
+from ..fleet.core.access import Decision, Verb
 from ..fleet.core.errors import SettingError
 from . import commands, founding, plan
 from .commands import DATA, JSON
@@ -76,10 +76,7 @@ def explain(layout: Layout, user: str, repo: str) -> Explanation:
     where = edge.text(ui.config(b'fleet', b'directory') or b'')
     if not where:
         raise SettingError('fleet.directory is not set')
-    rules = Rules.parse(
-        (edge.text(glob), edge.text(grants))
-        for glob, grants in ui.configitems(b'access')
-    )
+    rules = settings.rules(ui.configitems(b'access'))
     directory = adapters.open_directory(where)
     try:
         found = directory.user(user)

@@ -21,9 +21,9 @@ from typing import Any
 
 from mercurial import dispatch, extensions, wireprotoserver
 
-from hgext3rd.fleet import adapters, compat, edge
+from hgext3rd.fleet import adapters, compat, edge, settings
 from hgext3rd.fleet.core import access, names
-from hgext3rd.fleet.core.access import Rules, Verb
+from hgext3rd.fleet.core.access import Verb
 from hgext3rd.fleet.core.errors import FleetError
 from hgext3rd.replicate.node import Node
 
@@ -116,10 +116,7 @@ def recall(ui: Any) -> None:
 
 
 def _authorise(ui: Any) -> None:
-    rules = Rules.parse(
-        (edge.text(glob), edge.text(grants))
-        for glob, grants in ui.configitems(b'access')
-    )
+    rules = settings.rules(ui.configitems(b'access'))
     for verb in (Verb.READ, Verb.WRITE):
         access.decide(rules, _NOBODY, frozenset(), _NOBODY, verb)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from hgext3rd.fleet import settings
+from hgext3rd.fleet.core.access import Rules
 from hgext3rd.fleet.core.errors import SettingError
 from hgext3rd.fleet.webaccess import KEEP, Public
 from testlib.mirror import serve, two_repositories
@@ -106,3 +109,22 @@ def test_what_is_not_public_is_as_if_it_were_not_there(tmp_path: Path) -> None:
     listed = ask(app, '/index.json')
     assert '"a"' in listed.text
     assert '"b"' not in listed.text
+
+
+def test_what_changes_while_it_is_read_counts_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    hgrc = rules(tmp_path / 'hgrc', '** = *:read')
+    understand = settings.rules
+
+    def understand_late(items: Iterable[tuple[bytes, bytes]]) -> Rules:
+        found = understand(items)
+        rules(hgrc, '** = staff:read')
+        return found
+
+    monkeypatch.setattr(settings, 'rules', understand_late)
+    public = Public([bytes(hgrc)], clock)
+    assert public('demo')
+    clock.seconds += KEEP
+    assert not public('demo')
