@@ -192,6 +192,8 @@ class Blackouts:
             if number % 10 == 0 or self._report.failed:
                 with self._power:
                     self._compare()
+                words = f'{self._done()} of {pushes} pushes, {number} cuts'
+                print(words, file=sys.stderr, flush=True)
             if self._report.failed:
                 break
         else:
