@@ -306,10 +306,15 @@ class Fleet:
         hgrc = str(node.hgrc) if node else ''
         return {**PLAIN, 'HGRCPATH': hgrc, 'LC_ALL': 'C'}
 
+    def dark(self, node: Node) -> Path:
+        """Return the file that is there while a node has no power."""
+        return self.folder / f'{node.name}.dark'
+
     def door(self, node: Node, session: str, point: str) -> dict[str, str]:
         """Return what the environment of a client must say to the door."""
         return {
             'FLEET_HG': HG,
+            'FLEET_DARK': str(self.dark(node)),
             'FLEET_HGRC': str(node.hgrc),
             'FLEET_ROOT': str(node.root),
             'FLEET_SESSION': str(self.sessions / session),

@@ -4,6 +4,8 @@ Whoever works for a node is found by its environment: every process below this
 one that reads the node's hgrc, or that a client has started.  At a cut all of
 them are stopped where they are, the disks forget what they have not got, and
 then the processes are killed, so nobody hears of anything that came after.
+Nobody gets in before the disks are there again: Mercurial would go on without
+the settings that it cannot find.
 """
 
 from __future__ import annotations
@@ -125,6 +127,10 @@ class Mains(Fleet):
 
     def cut(self, outage: Outage, chance: random.Random) -> None:
         """Cut the power; nothing of what was hit runs afterwards."""
+        with self._dark(outage.nodes):
+            self._cut(outage, chance)
+
+    def _cut(self, outage: Outage, chance: random.Random) -> None:
         stopped = self._freeze(outage.nodes)
         names = [*outage.nodes, *([_STORE] if outage.store else [])]
         disks = [self.disks[name] for name in names if name in self.disks]
@@ -147,6 +153,16 @@ class Mains(Fleet):
         self._tell_boots()
         for disk in disks:
             disk.mount(outage.writeback)
+
+    @contextlib.contextmanager
+    def _dark(self, nodes: tuple[str, ...]) -> Iterator[None]:
+        """Let nobody in there meanwhile; who is in already is found."""
+        marks = [self.dark(self.nodes[name]) for name in nodes]
+        for mark in marks:
+            mark.touch()
+        yield
+        for mark in marks:
+            mark.unlink()
 
     def complaints(self, name: str) -> str:
         """Return all that the daemons of a node have ever said."""
