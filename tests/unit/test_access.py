@@ -212,3 +212,60 @@ def test_decisions_are_monotonic_and_reparse(
         if answer.allowed:
             wider = decide(rules, user, groups | {'x', 'y'}, repo, verb)
             assert wider.allowed
+
+
+OWN = Rules.parse(
+    [
+        ('users/{user}/**', '*:admin'),
+        ('users/**', '*:read'),
+        ('r/*', 'staff:write, @robot:act, landing:act'),
+        ('q/**', '@robot:write'),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ('user', 'repo', 'verb'),
+    [
+        ('ann', 'users/ann/x', Verb.ADMIN),
+        ('ann', 'users/ann/x/y', Verb.ADMIN),
+        ('ann', 'users/annie/x', Verb.READ),
+        ('ann', 'users/ann', Verb.READ),
+        ('ann@a.org', 'users/ann_a.org/x', Verb.ADMIN),
+        # who has no home, and nobody in particular
+        ('ann_a.org', 'users/ann_a.org/x', Verb.READ),
+        ('', 'users/ann/x', Verb.READ),
+        ('', 'users//x', Verb.READ),
+    ],
+)
+def test_homes_belong_to_their_users(user: str, repo: str, verb: Verb) -> None:
+    allowed = [one for one in Verb if decide(OWN, user, (), repo, one).allowed]
+    assert max(allowed) is verb
+
+
+@pytest.mark.parametrize(
+    ('user', 'groups', 'repo', 'may'),
+    [
+        ('robot', (), 'r/x', True),
+        ('ann', ('landing',), 'r/x', True),
+        ('ann', ('staff',), 'r/x', False),
+        ('robot', (), 'q/x', False),
+        ('robot', (), 'elsewhere', False),
+    ],
+)
+def test_acting_is_a_right_of_its_own(
+    user: str, groups: tuple[str, ...], repo: str, may: bool
+) -> None:
+    decision = access.decide_acting(OWN, user, groups, repo)
+    assert decision.allowed is may
+    assert not decide(OWN, 'robot', (), 'r/x', Verb.READ).allowed
+    assert str(OWN.rules[2]) == ('r/* = staff:write, @robot:act, landing:act')
+
+
+def test_what_one_is_granted() -> None:
+    assert access.held(OWN, 'ann@a.org', {'staff'}) == [
+        ('users/ann_a.org/**', Verb.ADMIN),
+        ('users/**', Verb.READ),
+        ('r/*', Verb.WRITE),
+    ]
+    assert access.held(OWN, 'ann_a.org', ()) == [('users/**', Verb.READ)]

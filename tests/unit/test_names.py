@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 
@@ -174,3 +175,42 @@ def test_a_rule_outside_the_partitions_is_refused(
     with pytest.raises(SettingError, match='sends demo to') as caught:
         names.partition('demo', 8, (('d', chosen),))
     assert 'partition-map' in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ('user', 'home'),
+    [
+        *(('ann', 'ann'), ('ann_lee', 'ann_lee'), ('ann.lee', 'ann.lee')),
+        ('ann@example.org', 'ann_example.org'),
+        ('ann_lee@example.org', 'ann_lee_example.org'),
+        # these would be somebody else's
+        *(('ann_example.org', ''), ('a_b_c.d', '')),
+        *(('ann@lee_example.org', ''), ('a@b@c.org', ''), ('ann@host', '')),
+        # these are no parts of names
+        *(('a.hg', ''), ('a.', ''), ('a@b.git', ''), ('', '')),
+    ],
+)
+def test_homes(user: str, home: str) -> None:
+    assert names.home(user) == home
+
+
+_LETTERS = st.text('a_.@-', min_size=1, max_size=8)
+
+
+@given(_LETTERS, _LETTERS)
+def test_nobody_shares_a_home(one: str, other: str) -> None:
+    home = names.home(one)
+    if home:
+        assert names.repository(f'users/{home}/x')
+        assert one == other or names.home(other) != home
+
+
+def test_no_two_short_names_share_a_home() -> None:
+    users = [
+        ''.join(letters)
+        for length in range(1, 7)
+        for letters in itertools.product('a_.@', repeat=length)
+    ]
+    homes = [home for home in map(names.home, users) if home]
+    assert len(homes) > 100
+    assert len(homes) == len(set(homes))

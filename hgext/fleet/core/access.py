@@ -3,19 +3,25 @@
 The rules are the lines of ``[access]`` in hgrc, in their order:
 
     [access]
-    users/** = *:create
-    releases/* = release-team:write, *:read
+    users/{user}/** = *:admin
+    releases/* = release-team:write, landing:act, *:read
     secret/** = @alice:admin, auditors:read
     ** = staff:write, *:read
 
 On the left stands a glob over repository names.  ``*`` is any run of
 characters within one part of a name; ``**``, standing alone as a part, is
-any number of parts (at the end: at least one).
+any number of parts (at the end: at least one).  ``{user}``, standing alone
+as a part, is the home of whoever asks, as :func:`names.home` has it.
 
 On the right stand grants, separated by commas.  A grant is a *subject*, a
 colon and a *verb*.  The subject is a group, ``@`` and a user's name, or
 ``*`` for every enabled user.  A verb includes those before it: ``read``,
-``write``, ``create`` (make a repository of that name), ``admin``.
+``write``, ``create`` (make a repository of that name), ``admin`` (change its
+settings, and delete it).
+
+Besides these there is ``act``, which includes none and is included in none:
+to push in the name of another user.  What such a push may do is what the one
+who acts may do; the other's name is what is recorded.
 
 The first line whose glob matches decides alone: when none of its grants
 covers the request, the request is denied, whatever later lines say.  A line
@@ -35,6 +41,8 @@ from .errors import NameRefused, SettingError
 
 _GROUP = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z')
 _PART = re.compile(r'[A-Za-z0-9._+*-]+\Z')
+_HOME = '{user}'
+_ACT = 'act'
 
 
 class Verb(enum.IntEnum):
@@ -59,26 +67,33 @@ class Decision:
 
 @dataclass(frozen=True)
 class Rule:
-    """One line: a glob, and what it grants to whom."""
+    """One line: a glob, what it grants to whom, and who may act."""
 
     glob: str
     grants: tuple[tuple[str, Verb], ...]
+    actors: tuple[str, ...] = ()
 
     @staticmethod
     def parse(glob: str, value: str) -> Rule:
         """Read one line; SettingError when it is outside the grammar."""
         _pattern(glob)
         parts = [part.strip() for part in value.split(',')]
-        grants = [] if parts == [''] else [_grant(glob, one) for one in parts]
-        return Rule(glob, tuple(grants))
+        both = [] if parts == [''] else [_grant(glob, one) for one in parts]
+        return Rule(
+            glob,
+            tuple((subject, verb) for subject, verb in both if verb),
+            tuple(subject for subject, verb in both if not verb),
+        )
 
     def __str__(self) -> str:
-        grants = ', '.join(f'{subject}:{verb}' for subject, verb in self.grants)
-        return f'{self.glob} = {grants}'.rstrip()
+        grants = [f'{subject}:{verb}' for subject, verb in self.grants]
+        grants += [f'{subject}:{_ACT}' for subject in self.actors]
+        return f'{self.glob} = {", ".join(grants)}'.rstrip()
 
-    def matches(self, repo: str) -> bool:
-        """Tell whether the glob covers a repository's name."""
-        return re.fullmatch(_pattern(self.glob), repo) is not None
+    def matches(self, repo: str, user: str = '') -> bool:
+        """Tell whether the glob covers a repository's name, for a user."""
+        pattern = _pattern(self.glob, names.home(user) if user else '')
+        return re.fullmatch(pattern, repo) is not None
 
     def highest(self, user: str, groups: Collection[str]) -> Verb | None:
         """Return the largest verb that an enabled user is granted."""
@@ -88,6 +103,10 @@ class Rule:
             if _is_meant(subject, user, groups)
         ]
         return max(verbs, default=None)
+
+    def acts(self, user: str, groups: Collection[str]) -> bool:
+        """Tell whether an enabled user may act for others."""
+        return any(_is_meant(one, user, groups) for one in self.actors)
 
 
 @dataclass(frozen=True)
@@ -106,7 +125,7 @@ def decide(
     rules: Rules, user: str, groups: Collection[str], repo: str, verb: Verb
 ) -> Decision:
     """Decide whether an enabled user may do ``verb`` to ``repo``."""
-    rule = next((one for one in rules.rules if one.matches(repo)), None)
+    rule = _first(rules, user, repo)
     if rule is None:
         return Decision(False, f'no line of [access] covers {repo}')
     held = rule.highest(user, groups)
@@ -114,6 +133,35 @@ def decide(
         return Decision(True, f'[access] {rule}')
     given = f'gives {user} only {held}' if held else f'gives {user} nothing'
     return Decision(False, f'[access] {rule}: {given}, not {verb}')
+
+
+def decide_acting(
+    rules: Rules, user: str, groups: Collection[str], repo: str
+) -> Decision:
+    """Decide whether an enabled user may push to ``repo`` for another."""
+    rule = _first(rules, user, repo)
+    if rule is None:
+        return Decision(False, f'no line of [access] covers {repo}')
+    if rule.acts(user, groups):
+        return Decision(True, f'[access] {rule}')
+    return Decision(False, f'[access] {rule}: does not let {user} act')
+
+
+def held(
+    rules: Rules, user: str, groups: Collection[str]
+) -> list[tuple[str, Verb]]:
+    """Return what an enabled user is granted, by glob, in their order."""
+    found = []
+    for rule in rules.rules:
+        verb = rule.highest(user, groups)
+        home = names.home(user)
+        if verb is not None and (home or _HOME not in rule.glob):
+            found.append((rule.glob.replace(_HOME, home), verb))
+    return found
+
+
+def _first(rules: Rules, user: str, repo: str) -> Rule | None:
+    return next((one for one in rules.rules if one.matches(repo, user)), None)
 
 
 def group(name: str) -> str:
@@ -133,33 +181,33 @@ def _is_meant(subject: str, user: str, groups: Collection[str]) -> bool:
     return subject == '*' or subject in groups
 
 
-def _grant(glob: str, text: str) -> tuple[str, Verb]:
+def _grant(glob: str, text: str) -> tuple[str, Verb | None]:
     subject, _colon, verb = (part.strip() for part in text.partition(':'))
     try:
         if subject.startswith('@'):
             names.person(subject[1:])
         elif subject != '*':
             group(subject)
-        return subject, Verb[verb.upper()]
+        return subject, None if verb == _ACT else Verb[verb.upper()]
     except (NameRefused, KeyError):
         raise SettingError(
             f'[access] {glob} grants {text!r}',
             'write group:verb, @user:verb or *:verb, where the verb is '
-            'read, write, create or admin',
+            'read, write, create, admin or act',
         ) from None
 
 
-def _pattern(glob: str) -> str:
+def _pattern(glob: str, home: str = '') -> str:
     """Return a regular expression that matches what ``glob`` does."""
     parts = glob.split('/')
     if not all(
-        part == '**' or (_PART.match(part) and '**' not in part)
+        part in ('**', _HOME) or (_PART.match(part) and '**' not in part)
         for part in parts
     ):
         raise SettingError(
             f'[access] {glob!r} is not a glob over repository names',
-            'join parts by "/"; a part is "**", or made of "*" and the '
-            'characters of repository names',
+            'join parts by "/"; a part is "**", "{user}", or made of "*" and '
+            'the characters of repository names',
         )
     pieces = []
     for number, part in enumerate(parts, 1):
@@ -167,6 +215,13 @@ def _pattern(glob: str) -> str:
         if part == '**':
             pieces.append('.+' if last else '(?:[^/]+/)*')
         else:
-            body = '[^/]*'.join(re.escape(one) for one in part.split('*'))
+            body = _part(part, home)
             pieces.append(body if last else f'{body}/')
     return ''.join(pieces)
+
+
+def _part(part: str, home: str) -> str:
+    if part == _HOME:
+        # Nothing matches, for who has no home.
+        return re.escape(home) if home else '(?!)'
+    return '[^/]*'.join(re.escape(one) for one in part.split('*'))

@@ -70,6 +70,22 @@ def person(name: str) -> str:
     )
 
 
+def home(user: str) -> str:
+    """Return the part of repository names that belongs to a user, or ''.
+
+    It is the user's name, in which ``_`` stands for ``@``.  No two users
+    share one: one whose name could be taken for another's has none, such as
+    ``ann_example.org`` beside ``ann@example.org``.
+    """
+    first, at, domain = user.partition('@')
+    if at:
+        plain = '.' in domain and not {'_', '@'} & set(domain)
+    else:
+        plain = '.' not in user.partition('_')[2]
+    short = f'{first}_{domain}' if at else first
+    return short if plain and _is_part(short) else ''
+
+
 def node(name: str) -> str:
     """Return ``name`` when it is a node name; else NameRefused."""
     if _NODE.match(name):
