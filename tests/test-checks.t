@@ -154,10 +154,14 @@ A bypass needs the right to it, and is written down.
   [100]
   $ as bob
   $ hg p -r . --pushvars 'BYPASS=sizes:for the release'
-  $ sed 's/"time": "[^"]*"/"time": T/' "$TESTTMP/p1/state/audit.log"
+  $ grep -v '"create"' "$TESTTMP/p1/state/audit.log" \
+  >     | sed 's/"time": "[^"]*"/"time": T/'
+  {"time": T, "node": "p1", "event": "push", "who": "ann", "from": "10.1.2.3", "repo": "demo", "what": "entry 2, changesets: 1", "decision": "allowed"}
+  {"time": T, "node": "p1", "event": "push", "who": "ann", "from": "10.1.2.3", "repo": "demo", "decision": "denied", "reason": "push refused by the checks dates, filenames, symlinks, paths, sizes"}
   {"time": T, "node": "p1", "event": "bypass", "who": "ann", "from": "10.1.2.3", "repo": "demo", "what": "heads", "decision": "denied", "reason": "for the release"}
   {"time": T, "node": "p1", "event": "bypass", "who": "ann", "from": "10.1.2.3", "repo": "demo", "what": "sizes", "decision": "denied", "reason": "for the release"}
   {"time": T, "node": "p1", "event": "bypass", "who": "bob", "from": "10.1.2.3", "repo": "demo", "what": "sizes", "decision": "allowed", "reason": "for the release"}
+  {"time": T, "node": "p1", "event": "push", "who": "bob", "from": "10.1.2.3", "repo": "demo", "what": "entry 3, changesets: 2", "decision": "allowed"}
   $ as ann
 
 Pushes that only move bookmarks or phases are pushes.

@@ -49,10 +49,16 @@ Asking for nothing is answered with a greeting.
     your groups:  ops, staff
     to clone:     hg clone ssh://hg@hg.example.org/REPOSITORY
     to push:      hg push (in your clone)
-  $ door bob@example.org help | head -n 3
-  Hello bob@example.org. This is a Mercurial server; there is no shell here.
+    for more:     ask for "help"
   
-    your groups:  none
+  What you may do, by the first of these that a repository's name matches:
+  
+    secret/**                      admin
+    **                             write
+  $ door bob@example.org help | head -n 3
+  This server understands "hg clone", "hg pull" and "hg push", and, after
+  "ssh hg@hg.example.org":
+  
 
 Nothing but Mercurial's own command is allowed, and nothing else is run.
 
@@ -65,15 +71,15 @@ Nothing but Mercurial's own command is allowed, and nothing else is run.
   >     [ $? = 1 ] || echo "$each: exit code $?"
   > done
   hgfleet: this command is not allowed here
-  (use "hg clone", "hg pull" and "hg push", or ask for "help")
+  (use "hg clone", "hg pull" and "hg push"; "help" tells what else there is)
   hgfleet: this command is not allowed here
-  (use "hg clone", "hg pull" and "hg push", or ask for "help")
+  (use "hg clone", "hg pull" and "hg push"; "help" tells what else there is)
   hgfleet: this command is not allowed here
-  (use "hg clone", "hg pull" and "hg push", or ask for "help")
+  (use "hg clone", "hg pull" and "hg push"; "help" tells what else there is)
   hgfleet: 'demo --config extensions.x=ran.py' is not a repository name
   (use letters, digits, * (glob)
   hgfleet: this command is not allowed here
-  (use "hg clone", "hg pull" and "hg push", or ask for "help")
+  (use "hg clone", "hg pull" and "hg push"; "help" tells what else there is)
   hgfleet: '"demo"' is not a repository name
   (use letters, digits, * (glob)
   hgfleet: '--debugger' is not a repository name
@@ -83,7 +89,7 @@ Nothing but Mercurial's own command is allowed, and nothing else is run.
   hgfleet: '$(id)' is not a repository name
   (use letters, digits, * (glob)
   hgfleet: a repository cannot be created with "hg init"
-  (ask an administrator of this fleet to create it)
+  (use "clone NAME" over SSH; see "help")
   $ find . -name ran
 
 Strangers and people who are locked out get no further.
@@ -337,7 +343,7 @@ What is missing or wrong on the server shuts the door.
   $ printf '[access]\ndemo = staff\n' >> primary.rc
   $ door ann 'hg -R demo serve --stdio'
   hgfleet: [access] demo grants 'staff'
-  (write group:verb, @user:verb or *:verb, where the verb is read, write, create or admin)
+  (write group:verb, @user:verb or *:verb, where the verb is read, write, create, admin or act)
   [1]
   $ grep -v '^\*\* = ' good.rc > primary.rc
   $ door ann 'hg -R demo serve --stdio'

@@ -106,7 +106,7 @@ refusal. What a client may ask of sshd besides is refused by sshd.
     to push:      hg push (in your clone)
   $ ssh -F as-ann fleet 'touch ran; id'
   hgfleet: this command is not allowed here
-  (use "hg clone", "hg pull" and "hg push", or ask for "help")
+  (use "hg clone", "hg pull" and "hg push"; "help" tells what else there is)
   [1]
   $ ssh -F as-ann -o SetEnv=HGRCPATH=/dev/null -o SetEnv=PATH=/nowhere fleet \
   >     | head -n 1

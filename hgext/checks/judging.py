@@ -16,7 +16,7 @@ from typing import Any
 
 from mercurial import encoding, error
 
-from ..fleet import audit, edge
+from ..fleet import auditing, edge
 from ..fleet.core import verdict
 from ..fleet.core.checks import Finding, run
 from ..fleet.core.errors import Denied, FleetError
@@ -76,7 +76,7 @@ def _decide(repo: Any, tr: Any) -> None:
     wish = verdict.wish(_variables(tr), bench.modules, others)
     most = bench.general.number('show')
     world = NodeWorld(repo)
-    user = _who(ui)
+    user = auditing.user(ui)
     push = facts.PushFacts(repo, tr, _name(repo), user, world, time.time())
     moved = tr.changes[b'phases'] or tr.changes[b'obsmarkers']
     if not (push.count or push.bookmarks or moved):
@@ -93,60 +93,47 @@ def _decide(repo: Any, tr: Any) -> None:
     if wish.only:
         raise _answer_only(said)
     if said.refused:
-        raise _refusal(said.refused)
-    _audit_bypass(ui, push, wish, said)
+        refusal = _refusal(said.refused)
+        auditing.told(
+            ui, 'push', auditing.DENIED, reason=f'{refusal}', repo=push.repo
+        )
+        raise refusal
+    used = sorted({one.policy for one in said.bypassed})
+    if used:
+        names = ', '.join(used)
+        _audit_bypass(ui, push, names, auditing.ALLOWED, wish.reason)
     reactions.after(repo, tr, push, bench.general)
 
 
 def _guard_bypass(
     ui: Any, push: Any, wish: Wish, bench: Any, world: NodeWorld
 ) -> None:
-    """Raise Denied unless the user may bypass all that the wish names."""
+    """Raise Denied unless the actor may bypass all that the wish names."""
+    who = auditing.actor(ui)
     for name in sorted(wish.bypass):
         subjects = bench.grants[name]
         named = [one for one in subjects if not one.startswith('@')]
-        groups = world.groups(push.user) if named and '*' not in named else ()
-        if verdict.holds(subjects, push.user, groups):
+        groups = world.groups(who) if named and '*' not in named else ()
+        if verdict.holds(subjects, who, groups):
             continue
-        _audit(ui, push, 'bypass', name, 'denied', wish.reason)
-        who = ', '.join(subjects) or 'nobody'
+        _audit_bypass(ui, push, name, auditing.DENIED, wish.reason)
         raise Denied(
-            f'{push.user} may not bypass the check {name}',
-            f'those who may: {who}',
+            f'{who} may not bypass the check {name}',
+            f'those who may: {", ".join(subjects) or "nobody"}',
         )
 
 
-def _audit_bypass(ui: Any, push: Any, wish: Wish, said: Verdict) -> None:
-    """Write down a bypass; without that there is none."""
-    used = sorted({one.policy for one in said.bypassed})
-    if used:
-        _audit(ui, push, 'bypass', ', '.join(used), 'allowed', wish.reason)
-
-
-def _audit(
-    ui: Any, push: Any, event: str, what: str, decision: str, reason: str
+def _audit_bypass(
+    ui: Any, push: Any, what: str, decision: str, reason: str
 ) -> None:
-    state = text(ui.config(b'fleet', b'state') or b'')
-    place = text(ui.config(b'fleet', b'audit') or b'')
-    if not (state or place):
+    """Write down a bypass; without that there is none."""
+    if not auditing.note(
+        ui, 'bypass', decision, reason, repo=push.repo, what=what
+    ):
         raise Refused(
             'a bypass must be written down, and there is no audit here',
             'set [fleet] audit on this server',
         )
-    client = text(encoding.environ.get(b'SSH_CLIENT', b''))
-    audit.write(
-        audit.place(place, state),
-        text(ui.config(b'fleet', b'node') or b''),
-        audit.Event(
-            event=event,
-            who=push.user,
-            decision=decision,
-            reason=reason,
-            source=client.partition(' ')[0],
-            repo=push.repo,
-            what=what,
-        ),
-    )
 
 
 def _answer_only(said: Verdict) -> FleetError:
@@ -182,12 +169,6 @@ def _variables(tr: Any) -> dict[str, str]:
         if name.startswith(_VARIABLE):
             found[name.removeprefix(_VARIABLE)] = text(value)
     return found
-
-
-def _who(ui: Any) -> str:
-    from mercurial.utils import procutil
-
-    return text(ui.config(b'fleet', b'user') or procutil.getuser())
 
 
 def _name(repo: Any) -> str:

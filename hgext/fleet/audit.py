@@ -13,7 +13,7 @@ A line has these fields, and no others; those that say nothing are left out:
 
 ``time``        when, in UTC: ``2026-11-21T20:15:30.125Z``
 ``node``        the node that it happened on
-``event``       what was done: ``login``, ``push``, ``bypass``, …
+``event``       what was done, see below
 ``who``         the user
 ``for``         the user on whose behalf ``who`` acted
 ``from``        the address that sshd saw
@@ -22,8 +22,26 @@ A line has these fields, and no others; those that say nothing are left out:
 ``decision``    ``allowed``, ``denied`` or ``failed``
 ``reason``      why: the line of the rules, or what the user said
 
+The events are:
+
+``login``       somebody came by SSH; ``what`` is what was asked for. Denied:
+                not known, locked out, or outside the grammar. Failed: the
+                directory could not tell
+``cached``      the directory is away, and the login is decided by what it
+                has proven lately
+``read``, ``write``, ``act``, ``admin``, ``create``
+                denied by the rules of access
+``push``        a push counts, as the entry that ``what`` names; or checks, or
+                an administrator's lock, have refused it
+``bypass``      a check was passed over, or somebody wanted that
+``create``, ``config``, ``delete``, ``fence``, ``unfence``
+                an administrator, or an owner, has done that
+``user``        the file of users was changed
+
 What cannot be written is an :class:`AuditFailed`; who must not act without
-a trace lets that pass.
+a trace lets that pass. So a session that cannot be written down is refused,
+and so is a bypass. A push or another change that counts is in the ledger
+already, with its user and its time; its line here is left out then.
 """
 
 from __future__ import annotations
@@ -37,7 +55,8 @@ from typing import Any
 
 from .core.errors import FleetError, SettingError
 
-DECISIONS = ('allowed', 'denied', 'failed')
+ALLOWED, DENIED, FAILED = 'allowed', 'denied', 'failed'
+DECISIONS = (ALLOWED, DENIED, FAILED)
 _LONGEST = 2000
 
 

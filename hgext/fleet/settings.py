@@ -60,6 +60,7 @@ ITEMS: tuple[tuple[bytes, bytes, Any], ...] = (
     (b'fleet', b'url', b''),
     (b'fleet', b'ssh', b''),
     (b'fleet', b'user', b''),
+    (b'fleet', b'actor', b''),
     (b'fleet', b'audit', b''),
     (b'fleet', b'ready', b''),
     (b'fleet', b'sshd', b''),

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from mercurial import cmdutil, config, error, registrar
+from mercurial import cmdutil, registrar
 from mercurial.i18n import _
 
 from ..fleet import edge, idle
-from ..fleet.core.entry import Entry, Kind
-from ..fleet.core.errors import NameRefused, SettingError
-from ..fleet.core.ledger import RepoState
-from . import digest
+from ..fleet.core.errors import NameRefused
+from . import changes, digest
 from .checkcommands import IDLE
 from .follow import catch_up_patiently
-from .node import Hosted, Node
-from .produce import who
-from .publish import publish
+from .node import Node
 
 cmdtable: dict[bytes, Any] = {}
 command = registrar.command(cmdtable)
-
-# What a hosted repository's own hgrc may set: nothing that runs code.
-CONFIGURABLE = (
-    *('web', 'phases', 'experimental', 'server'),
-    *('checks', 'checks.paths'),
-)
 
 
 @command(
@@ -84,9 +74,7 @@ def create_command(ui: Any, name: bytes, **opts: Any) -> None:
     """make a repository on every node of the fleet"""
     with edge.refusing():
         hosted = Node.of(ui).hosted(edge.text(name))
-        if catch_up_patiently(hosted).state.exists:
-            raise NameRefused(f'{hosted.name} exists already')
-        _change(ui, hosted, Kind.CREATE, _hgrc(ui, opts['hgrc']))
+        changes.create(ui, hosted, _hgrc(opts['hgrc']))
 
 
 @command(
@@ -106,8 +94,8 @@ def config_command(
     checks neither ``policy.NAME``, since that is code, nor ``bypass.NAME``.
     """
     with edge.refusing():
-        hosted = _existing(ui, name)
-        _change(ui, hosted, Kind.CONFIG, _hgrc(ui, path))
+        hosted = Node.of(ui).hosted(edge.text(name))
+        changes.configure(ui, hosted, _hgrc(path))
 
 
 @command(
@@ -120,7 +108,7 @@ def config_command(
 def delete_command(ui: Any, name: bytes, **opts: Any) -> None:
     """remove a repository from every node of the fleet"""
     with edge.refusing():
-        _change(ui, _existing(ui, name), Kind.DELETE, None)
+        changes.delete(ui, Node.of(ui).hosted(edge.text(name)))
 
 
 @command(
@@ -270,72 +258,14 @@ def _bytes(opts: dict[str, Any]) -> dict[bytes, Any]:
     return {key.encode(): value for key, value in opts.items()}
 
 
-def _existing(ui: Any, name: bytes) -> Hosted:
-    hosted = Node.of(ui).hosted(edge.text(name))
-    if not catch_up_patiently(hosted).state.exists:
-        raise NameRefused(f'there is no repository {hosted.name}')
-    return hosted
-
-
-def _change(ui: Any, hosted: Hosted, kind: Kind, hgrc: str | None) -> None:
-    state = catch_up_patiently(hosted).state
-    publish(hosted, state, _entry(ui, hosted, kind, state, hgrc))
-    catch_up_patiently(hosted)
-
-
-def _entry(
-    ui: Any, hosted: Hosted, kind: Kind, state: RepoState, hgrc: str | None
-) -> Entry:
-    now = int(hosted.node.clock.wall() * 1000)
-    return Entry(
-        kind=kind,
-        repo=hosted.name,
-        seq=state.seq + 1,
-        prev=state.seq,
-        node=hosted.node.settings.node,
-        user=who(ui),
-        time=max(now, state.time),
-        push_id=0 if kind is Kind.CREATE else state.push_id,
-        digest='' if kind is Kind.CREATE else state.digest,
-        source=kind.value,
-        text=hgrc,
-    )
-
-
-def _hgrc(ui: Any, path: bytes) -> str | None:
+def _hgrc(path: bytes) -> str | None:
+    """Return the content of a file that is to be an hgrc."""
     if not path:
         return None
-
-    def include(name: bytes, **_options: Any) -> None:
-        raise SettingError(
-            f'{edge.text(path)}: a hosted repository may not include '
-            f'{edge.text(name)}',
-            'write all of it into one file',
-        )
-
-    # Mercurial's own parser: another one might read something else.
-    found = config.config()
     try:
         with open(path, encoding='utf-8') as file:
             content = file.read()
-        found.parse(path, content.encode(), include=include)
-    except (OSError, ValueError, error.ConfigError) as problem:
-        raise SettingError(
-            f'{edge.text(path)} cannot be used as an hgrc: {problem}'
-        ) from None
-    for section in map(edge.text, found):
-        if section not in CONFIGURABLE:
-            raise SettingError(
-                f'{edge.text(path)}: a hosted repository may not set '
-                f'[{section}]',
-                f'it may set {", ".join(CONFIGURABLE)}',
-            )
-        for name, _value in found.items(edge.local(section)):
-            item = edge.text(name)
-            if section == 'checks' and item.startswith(('policy.', 'bypass.')):
-                raise SettingError(
-                    f'{edge.text(path)}: a hosted repository may not set '
-                    f'checks.{item}',
-                    'set it in the hgrc of the nodes',
-                )
+    except (OSError, ValueError) as problem:
+        raise changes.unusable(edge.text(path), problem) from None
+    changes.check(edge.text(path), content)
     return content

@@ -9,6 +9,7 @@ setting it again completes it.
 
 from __future__ import annotations
 
+from ..fleet import auditing
 from ..fleet.core import entry as entries
 from ..fleet.core import names
 from ..fleet.core.barrier import PRIMARY
@@ -19,7 +20,6 @@ from ..fleet.ports import Ledger
 from . import members, shelf
 from . import node as nodes
 from .node import Node
-from .produce import who
 
 FENCE, UNFENCE = 'fence', 'unfence'
 
@@ -40,7 +40,7 @@ def put(node: Node, name: str, action: str, force: bool = False) -> None:
             seq=0,
             prev=0,
             node=node.settings.node,
-            user=who(node.ui),
+            user=auditing.user(node.ui),
             time=int(node.clock.wall() * 1000),
             source=action,
             text=name,
@@ -49,6 +49,7 @@ def put(node: Node, name: str, action: str, force: bool = False) -> None:
     # The first one last: where it is, all of them are.
     for partition in reversed(range(node.settings.partitions)):
         node.ledger.append(nodes.stream(partition), FENCE_KEY, record)
+    auditing.told(node.ui, action, auditing.ALLOWED, what=name)
 
 
 def fenced(ledger: Ledger) -> frozenset[str]:

@@ -16,11 +16,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from mercurial import error
-from mercurial.utils import procutil, stringutil
+from mercurial.utils import stringutil
 
 from hgext3rd.pushlog import store as pushlog
 
-from ..fleet import edge, failpoint
+from ..fleet import auditing, edge, failpoint
 from ..fleet.core.applied import Applied
 from ..fleet.core.entry import Entry, Kind, Payload
 from ..fleet.core.errors import (
@@ -166,6 +166,9 @@ def _commit(repo: Any, hosted: Hosted, tr: Any) -> None:
         if entry.changesets:
             pushlog.record(repo, tr, as_push(entry, start))
         judged = publish(hosted, applied.state, entry)
+    what = f'entry {entry.seq}, changesets: {entry.changesets}'
+    allowed = auditing.ALLOWED
+    auditing.told(repo.ui, 'push', allowed, repo=hosted.name, what=what)
     number = b'%d' % entry.seq
     name = edge.local(hosted.name)
 
@@ -222,7 +225,7 @@ def _entry(repo: Any, hosted: Hosted, tr: Any, applied: Applied) -> Entry:
         seq=state.seq + 1,
         prev=state.seq,
         node=hosted.node.settings.node,
-        user=who(repo.ui),
+        user=auditing.user(repo.ui),
         # A clock that is set back must not reorder the pushlog.
         time=max(now, state.time),
         push_id=state.push_id + (1 if added else 0),
@@ -232,12 +235,6 @@ def _entry(repo: Any, hosted: Hosted, tr: Any, applied: Applied) -> Entry:
         digest=digest.of(repo),
         source=edge.text(tr.hookargs.get(b'txnname', b'')),
     )
-
-
-def who(ui: Any) -> str:
-    """Return the user on whose behalf this process changes things."""
-    name = ui.config(b'fleet', b'user') or procutil.getuser()
-    return edge.text(name)
 
 
 def _stored(hosted: Hosted, chunks: Iterable[bytes]) -> Payload:

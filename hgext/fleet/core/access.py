@@ -125,7 +125,7 @@ def decide(
     rules: Rules, user: str, groups: Collection[str], repo: str, verb: Verb
 ) -> Decision:
     """Decide whether an enabled user may do ``verb`` to ``repo``."""
-    rule = _first(rules, user, repo)
+    rule = first(rules, user, repo)
     if rule is None:
         return Decision(False, f'no line of [access] covers {repo}')
     held = rule.highest(user, groups)
@@ -139,7 +139,7 @@ def decide_acting(
     rules: Rules, user: str, groups: Collection[str], repo: str
 ) -> Decision:
     """Decide whether an enabled user may push to ``repo`` for another."""
-    rule = _first(rules, user, repo)
+    rule = first(rules, user, repo)
     if rule is None:
         return Decision(False, f'no line of [access] covers {repo}')
     if rule.acts(user, groups):
@@ -160,7 +160,8 @@ def held(
     return found
 
 
-def _first(rules: Rules, user: str, repo: str) -> Rule | None:
+def first(rules: Rules, user: str, repo: str) -> Rule | None:
+    """Return the line that decides what a user may do to a repository."""
     return next((one for one in rules.rules if one.matches(repo, user)), None)
 
 
