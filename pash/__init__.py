@@ -2,9 +2,11 @@
 
 sshd's forced command runs :hg:`pash::session` for every connection. It looks
 the person up in the directory, parses what the client asked for with a
-grammar that knows nothing but ``hg -R NAME serve --stdio``, applies the
-rules of access, and serves the repository in its own process. No shell and
-no other program is ever started on behalf of a client::
+grammar, applies the rules of access, and serves the repository in its own
+process. No shell and no other program is ever started on behalf of a client.
+Besides ``hg -R NAME serve --stdio``, which is what Mercurial's clients ask
+for, there are a few commands to make, change and look at repositories; the
+command ``help`` lists them::
 
   [extensions]
   fleetpash =
@@ -17,20 +19,29 @@ no other program is ever started on behalf of a client::
   ssh = ssh://hg@hg.example.org/
 
   [access]
-  users/** = *:create
-  releases/* = release-team:write, *:read
+  users/{user}/** = *:admin
+  releases/* = release-team:write, landing:act, *:read
   secret/** = @alice:admin, auditors:read
   ** = staff:write, *:read
 
 In ``[access]`` the first line whose glob matches the repository decides
 alone. ``*`` stands for any run of characters within one part of a name,
-``**`` for any number of parts. Each grant is a group, ``@`` and a user, or
-``*`` (every enabled user), then a colon and a verb; ``admin`` includes
-``create``, that includes ``write``, and that includes ``read``. Where no
-line matches, everything is denied.
+``**`` for any number of parts, and the part ``{user}`` for the name of
+whoever asks, with ``_`` in place of ``@``. Each grant is a group, ``@`` and a
+user, or ``*`` (every enabled user), then a colon and a verb; ``admin``
+(change settings, delete) includes ``create``, that includes ``write``, and
+that includes ``read``. Where no line matches, everything is denied.
+
+The verb ``act`` stands for itself: it lets a landing service push in the name
+of another user, as far as its own rights go. Clients ask for that with
+``--remotecmd hg:for=USER``. USER, who must be able to log in, is recorded as
+having pushed; the audit names both.
 
 Reading is needed to be served at all. Somebody who may read but not write
 can pull; a push is refused before any of its data is sent.
+
+Each login, each denial, and whatever is changed is written into the audit
+(see ``docs/operate.md`` for its format); a session that cannot be is refused.
 
 A repository must be a folder below ``fleet.root`` with that very path:
 symbolic links are not followed.

@@ -104,6 +104,11 @@ refusal. What a client may ask of sshd besides is refused by sshd.
     your groups:  staff
     to clone:     hg clone ssh://HOST/REPOSITORY
     to push:      hg push (in your clone)
+    for more:     ask for "help"
+  
+  What you may do, by the first of these that a repository's name matches:
+  
+    **                             write
   $ ssh -F as-ann fleet 'touch ran; id'
   hgfleet: this command is not allowed here
   (use "hg clone", "hg pull" and "hg push"; "help" tells what else there is)

@@ -12,12 +12,12 @@ from mercurial import registrar
 from mercurial.i18n import _
 from mercurial.utils import procutil
 
-from ..fleet import edge
+from ..fleet import auditing, edge
 from ..fleet.adapters import directory_file
 from ..fleet.core import names
 from ..fleet.core.errors import SettingError
 from . import down as ending
-from . import founding, gather, plan, repos, status
+from . import founding, gather, nodeui, plan, repos, status
 from . import up as beginning
 from .layout import Layout
 from .plan import Wishes
@@ -345,8 +345,11 @@ def user_add(ui: Any, name: bytes, **opts: Any) -> None:
         keys = [key for path in opts['key'] for key in _keys(path)]
         groups = [edge.text(group) for group in opts['group']]
         user = directory_file.add_user(layout.users, person, keys, groups)
-    said = ', '.join(sorted(user.groups)) or 'no group'
-    ui.status(edge.local(f'added {user.name}, in {said}\n'))
+        said = ', '.join(sorted(user.groups)) or 'no group'
+        node = nodeui.of_first_primary(layout)
+        what = f'added {user.name}, in {said}'
+        auditing.told(node, 'user', auditing.ALLOWED, what=what)
+    ui.status(edge.local(f'{what}\n'))
 
 
 def _keys(path: bytes) -> list[str]:

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mercurial import registrar
-from mercurial import ui as uimod
 
 from ..fleet import adapters, edge, settings
 from ..fleet.core import access, names
 from ..fleet.core.access import Decision, Verb
 from ..fleet.core.errors import SettingError
-from . import commands, founding, plan
+from . import commands, nodeui
 from .commands import DATA, JSON
 from .layout import Layout
 
@@ -70,9 +69,7 @@ def explain(layout: Layout, user: str, repo: str) -> Explanation:
     """
     names.person(user)
     names.repository(repo)
-    ui = uimod.ui()
-    first = plan.nodes(founding.record(layout))[0].name
-    ui.readconfig(edge.local(layout.node(first).hgrc), trust=True)
+    ui = nodeui.of_first_primary(layout)
     where = edge.text(ui.config(b'fleet', b'directory') or b'')
     if not where:
         raise SettingError('fleet.directory is not set')

@@ -20,7 +20,7 @@ from ..fleet.settings import Settings
 from ..fleet.webgate import Gate
 from ..pushlog.store import Pushlog, PushlogDamaged
 from ..replicate.node import Hosted, Node
-from . import founding, plan
+from . import founding, nodeui, plan
 from .facts import NodeFacts, Push, RepoFacts
 from .heads import Heads
 from .layout import Layout
@@ -41,10 +41,7 @@ class Copy:
 
 def settings_of(layout: Layout, node: str) -> Settings:
     """Return the settings of a node, as its own processes read them."""
-    ui = uimod.ui()
-    settings.declare(ui)
-    ui.readconfig(edge.local(layout.node(node).hgrc), trust=True)
-    return settings.read(ui)
+    return settings.read(nodeui.of(layout, node))
 
 
 def names(layout: Layout) -> list[str]:
