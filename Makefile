@@ -28,6 +28,7 @@ help:
 	@echo 'make restarts  restart the warm server under load (N=200, SEED=, ARGS=)'
 	@echo 'make hostile  be rude to the warm server (N=40, SEED=, ARGS=)'
 	@echo 'make powercut  cut the power of ext4 disks, as root (N=, SEED=, ARGS=)'
+	@echo 'make fuzz    feed what takes input with nonsense (N=, SEED=, ARGS=)'
 	@echo 'make bench   run the benchmarks'
 	@echo 'make clean   remove the environments and every cache in the tree'
 
@@ -56,6 +57,10 @@ powercut: setup
 	@exec $(VENV)/bin/python tests/faults/powercut.py --pushes '$(N)' \
 		$(if $(SEED),--seed '$(SEED)') $(ARGS)
 
+fuzz: setup
+	@exec $(VENV)/bin/python tests/fuzz/run.py --inputs '$(N)' \
+		$(if $(SEED),--seed '$(SEED)') $(ARGS)
+
 lint: setup
 	@exec $(VENV)/bin/python tests/run 'test-check-*.t' tests/unit/test_layers.py
 
@@ -72,4 +77,4 @@ clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .PHONY: help setup up test faults failover readback leaks restarts hostile
-.PHONY: powercut lint format bench clean
+.PHONY: powercut fuzz lint format bench clean

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .places import ROOT, TESTS
 
-FOLDERS = ('unit', 'contract', 'faults')
+FOLDERS = ('unit', 'contract', 'faults', 'fuzz')
 
 
 class NothingMatches(Exception):

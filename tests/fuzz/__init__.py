@@ -1,0 +1,1 @@
+"""What arrives from outside, made up by machines."""
