@@ -1,13 +1,8 @@
 """The audit: one line of JSON for everything that somebody must answer for.
 
-``[fleet] audit`` says where the lines go:
-
-``file:///var/log/hgfleet/audit.log``
-    added to the end of that file; it may be renamed by logrotate
-``syslog:///dev/log``, ``syslog://HOST:PORT``
-    to syslog, facility authpriv
-(not set)
-    to ``audit.log`` in ``fleet.state``
+``[fleet] audit`` says where the lines go, as in ``linelog.py``: to a file, or
+to syslog with the facility authpriv; where it is not set, to ``audit.log`` in
+``fleet.state``.
 
 A line has these fields, and no others; those that say nothing are left out:
 
@@ -46,14 +41,12 @@ already, with its user and its time; its line here is left out then.
 
 from __future__ import annotations
 
-import json
-import logging
-import logging.handlers
 import time
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
-from .core.errors import FleetError, SettingError
+from . import linelog
+from .core.errors import FleetError
 
 ALLOWED, DENIED, FAILED = 'allowed', 'denied', 'failed'
 DECISIONS = (ALLOWED, DENIED, FAILED)
@@ -83,10 +76,8 @@ class Event:
         """Return the line, without its end."""
         if self.decision not in DECISIONS:
             raise ValueError(self.decision)
-        whole, part = divmod(int(now * 1000), 1000)
-        stamp = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))
         fields = {
-            'time': f'{stamp}.{part:03}Z',
+            'time': linelog.stamp(now),
             'node': node,
             'event': self.event,
             'who': self.who,
@@ -97,10 +88,7 @@ class Event:
             'decision': self.decision,
             'reason': self.reason,
         }
-        # ASCII, so that one character cannot look like the end of a line.
-        return json.dumps(
-            {name: text[:_LONGEST] for name, text in fields.items() if text}
-        )
+        return linelog.encode(fields, _LONGEST)
 
 
 def write(
@@ -112,18 +100,14 @@ def write(
     """
     line = event.line(node, time.time() if now is None else now)
     try:
-        handler = _handler(place)
-        try:
-            handler.emit(
-                logging.LogRecord(
-                    'hgfleet', logging.INFO, '', 0, line, None, None
-                )
-            )
-        finally:
-            handler.close()
+        with closing(
+            linelog.Place(place, '[fleet] audit', linelog.AUTH)
+        ) as opened:
+            opened.write(line)
     except OSError as problem:
         raise AuditFailed(
-            f'the audit {place} cannot be written: {problem.strerror}',
+            f'the audit {place} cannot be written: '
+            f'{problem.strerror or problem}',
             'tell an administrator; try again later',
         ) from None
 
@@ -131,36 +115,3 @@ def write(
 def place(audit: str, state: str) -> str:
     """Return where the lines go, given the two settings."""
     return audit or f'file://{state}/audit.log'
-
-
-def _handler(place: str) -> Any:
-    """Open the place; what goes wrong with it raises."""
-    scheme, _mark, rest = place.partition('://')
-    if scheme == 'file' and rest.startswith('/'):
-        return _File(rest, encoding='ascii')
-    if scheme == 'syslog':
-        host, colon, port = rest.rpartition(':')
-        if rest.startswith('/'):
-            return _Syslog(rest)
-        if colon and host and port.isdigit():
-            return _Syslog((host, int(port)))
-    raise SettingError(
-        f'[fleet] audit is {place[:200]!r}',
-        'use file:///PATH, syslog:///dev/log or syslog://HOST:PORT',
-    )
-
-
-class _File(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:
-        raise  # what has just gone wrong
-
-
-class _Syslog(logging.handlers.SysLogHandler):
-    ident = 'hgfleet: '
-    append_nul = False
-
-    def __init__(self, address: str | tuple[str, int]) -> None:
-        super().__init__(address, facility=self.LOG_AUTHPRIV)
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        raise  # what has just gone wrong
