@@ -63,6 +63,7 @@ from .webreply import UNSTORED, Reply, StartResponse, Stream
 from .webview import Unsettled
 
 Environ = Mapping[str, Any]
+Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 HG_ERROR = 'application/hg-error'
 WAIT = 1.0
@@ -140,13 +141,21 @@ class Application:
             return self._list(environ, reply, shown)
         if path.startswith('/static/'):
             return self._static(reply, path.removeprefix('/static/'))
-        name = self._gate.route(path)
-        if name is None or not self._public(name):
+        name = self.named(path)
+        if name is None:
             raise Gone('there is no such repository here')
         rest = path[len(name) + 2 :]
         if rest.startswith('static/'):
             return self._static(reply, rest.removeprefix('static/'))
         return self._repository(environ, reply, name, shown)
+
+    def named(self, path: str) -> str | None:
+        """Return the repository that a path is in, if everybody may read it.
+
+        Raises SettingError.
+        """
+        name = self._gate.route(path)
+        return name if name is not None and self._public(name) else None
 
     def _health(
         self, reply: Reply, shown: Shown | None, reason: str
@@ -193,7 +202,7 @@ class Application:
         reason = self._gate.quarantine(name)
         if reason:
             return reply.unavailable(reason)
-        command = _command(environ)
+        command = asked(environ)
         if website.writes(command):
             return self._refuse(environ, reply, name)
         for _attempt in range(3):
@@ -295,7 +304,7 @@ class Application:
         return Stream(first, chunks, lambda: self._pool.give(site))
 
 
-def _command(environ: Environ) -> str:
+def asked(environ: Environ) -> str:
     """Return the wire protocol command, or '' when there is none."""
     query = environ.get('QUERY_STRING', '')
     if 'cmd=' not in query:
@@ -340,10 +349,11 @@ def _said(environ: Environ) -> str:
     return ascii(f'{environ.get("REQUEST_METHOD")} {path}?{query}'[:500])
 
 
-def build() -> Application:
+def build() -> Wsgi:
     """Return the web tier of the node whose hgrc is in HGRCPATH.
 
-    Raises SettingError, and Mercurial's Abort.
+    An extension that has a function ``websetup(ui, serve, named)`` may put
+    something around it.  Raises SettingError, and Mercurial's Abort.
     """
     from mercurial import encoding, extensions
     from mercurial import ui as uimod
@@ -365,7 +375,13 @@ def build() -> Application:
     push_url = edge.text(ui.config(b'fleet', b'push-url'))
     paths = encoding.environ.get(b'HGRCPATH', b'').split(os.pathsep.encode())
     public = webaccess.Public(filter(os.path.isfile, paths))
-    return Application(ui, gate, pool, public, push_url)
+    application = Application(ui, gate, pool, public, push_url)
+    serve: Wsgi = application
+    for _name, module in extensions.extensions(ui):
+        websetup = getattr(module, 'websetup', None)
+        if websetup is not None:
+            serve = websetup(ui, serve, application.named)
+    return serve
 
 
 def _declare(ui: Any) -> None:
