@@ -185,7 +185,7 @@ Configuration, deletion, and another repository of that name
   $ printf '[hooks]\nupdate = echo pwned\n' > evil
   $ on p1 hg replicate::config demo evil
   abort: evil: a hosted repository may not set [hooks]
-  (it may set web, phases, experimental, server, checks, checks.paths)
+  (it may set web, phases, experimental, server, checks, checks.paths, readonly)
   [255]
   $ printf '[web]\n%%include other=rc\n' > evil
   $ on p1 hg replicate::config demo evil

@@ -23,8 +23,13 @@ from .publish import publish
 
 CONFIGURABLE = (
     *('web', 'phases', 'experimental', 'server'),
-    *('checks', 'checks.paths'),
+    *('checks', 'checks.paths', 'readonly'),
 )
+# ... but for these items, or what starts like them.
+RESERVED = {
+    'checks': ('policy.', 'bypass.'),
+    'readonly': ('all',),
+}
 
 
 def create(ui: Any, hosted: Hosted, hgrc: str | None) -> None:
@@ -95,9 +100,10 @@ def check(name: str, content: str) -> config.config:
             )
         for key, _value in found.items(edge.local(section)):
             item = edge.text(key)
-            if section == 'checks' and item.startswith(('policy.', 'bypass.')):
+            if item.startswith(RESERVED.get(section, ())):
                 raise SettingError(
-                    f'{name}: a hosted repository may not set checks.{item}',
+                    f'{name}: a hosted repository may not set '
+                    f'{section}.{item}',
                     'set it in the hgrc of the nodes',
                 )
     return found

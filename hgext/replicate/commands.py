@@ -90,8 +90,9 @@ def config_command(
     """replace the hgrc of a repository on every node of the fleet
 
     Without FILE the repository is left with no hgrc. Only the sections web,
-    phases, experimental, server, checks and checks.paths may be set, and in
-    checks neither ``policy.NAME``, since that is code, nor ``bypass.NAME``.
+    phases, experimental, server, checks, checks.paths and readonly may be
+    set; in checks neither ``policy.NAME``, since that is code, nor
+    ``bypass.NAME``; and in readonly only ``reason``.
     """
     with edge.refusing():
         hosted = Node.of(ui).hosted(edge.text(name))
