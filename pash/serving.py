@@ -42,9 +42,11 @@ def serve(asker: Asker, directory: Directory, request: Serve) -> int:
     opened = compat.repository(ui, edge.local(path))
     writing = asker.may(Verb.WRITE, repo)
     if not writing.allowed:
-        ui.log(b'pash', b'%s\n', edge.local(writing.reason))
-        name = asker.user.name
-        readonly.enforce(opened, f'{name} may not write to {repo}')
+        readonly.enforce(
+            opened,
+            f'{asker.user.name} may not write to {repo}',
+            lambda: asker.denied('write', repo, writing),
+        )
     hosted = getattr(opened.unfiltered(), '_fleet', None)
     if hosted is not None:
         follow.refresh(hosted, opened)

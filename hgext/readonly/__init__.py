@@ -46,7 +46,7 @@ from typing import Any
 from mercurial import registrar
 from mercurial.utils import stringutil
 
-from ..fleet import edge, meta, settings
+from ..fleet import auditing, edge, meta, settings
 from .refusing import Refusal, guard
 
 testedwith = meta.TESTEDWITH
@@ -87,6 +87,9 @@ def reposetup(ui: Any, repo: Any) -> None:
         reason = _reason(repo)
         if reason is None:
             return None
+        auditing.told(
+            ui, 'push', auditing.DENIED, reason=reason, repo=edge.text(name)
+        )
         its = edge.text(name)[:_NAME]
         return Refusal(f'{its} is read-only: {reason}', _HINT)
 
