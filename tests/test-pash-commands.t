@@ -369,6 +369,7 @@ All of it is in the audit.
   {"event": "login", "who": "ann", "from": "10.1.2.3", "what": "hg -R users/ann/mine serve --stdio", "decision": "allowed"}
   {"event": "push", "who": "ann", "from": "10.1.2.3", "repo": "users/ann/mine", "what": "entry 2, changesets: 1", "decision": "allowed"}
   {"event": "login", "who": "ann", "from": "10.1.2.3", "what": "hg -R users/bob_example.org/it serve --stdio", "decision": "allowed"}
+  {"event": "write", "who": "ann", "from": "10.1.2.3", "repo": "users/bob_example.org/it", "decision": "denied", "reason": "[access] users/** = *:read: gives ann only read, not write"}
   {"event": "login", "who": "ann", "from": "10.1.2.3", "what": "clone theirs users/bob_example.org/it", "decision": "allowed"}
   {"event": "create", "who": "ann", "from": "10.1.2.3", "repo": "users/ann/theirs", "decision": "allowed"}
   {"event": "login", "who": "bob@example.org", "from": "10.1.2.3", "what": "clone --json copy users/ann/mine", "decision": "allowed"}
@@ -426,6 +427,7 @@ All of it is in the audit.
   {"event": "login", "who": "lando", "from": "10.1.2.3", "what": "hg:for=ann -R users/ann/theirs serve --stdio", "decision": "allowed"}
   {"event": "act", "who": "lando", "from": "10.1.2.3", "repo": "users/ann/theirs", "decision": "denied", "reason": "[access] users/** = *:read: does not let lando act"}
   {"event": "login", "who": "lando", "from": "10.1.2.3", "what": "hg:for=ann -R try serve --stdio", "decision": "allowed"}
+  {"event": "write", "who": "lando", "for": "ann", "from": "10.1.2.3", "repo": "try", "decision": "denied", "reason": "[access] try = staff:write, *:read, landing:act: gives lando only read, not write"}
   {"event": "login", "who": "ann", "from": "10.1.2.3", "what": "hg:for=lando -R big serve --stdio", "decision": "allowed"}
   {"event": "act", "who": "ann", "from": "10.1.2.3", "repo": "big", "decision": "denied", "reason": "[access] ** = staff:create, landing:write, *:read, landing:act: does not let ann act"}
 

@@ -280,7 +280,7 @@ Should Mercurial ever serve a command without asking, no transaction opens.
   > cmdtable = {}
   > @registrar.command(cmdtable)(b'bolt', [])
   > def bolt(ui, repo):
-  >     readonly.enforce(repo, 'ann may not write to demo')
+  >     readonly.enforce(repo, 'ann may not write to demo', lambda: None)
   >     with repo.lock():
   >         repo.transaction(b'serve')
   > EOF
