@@ -23,6 +23,7 @@ NAMES = (
     'sessions',
     'chg',
     'checks',
+    'door',
 )
 _INTERRUPTED = 130
 
