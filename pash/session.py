@@ -30,6 +30,10 @@ REFUSED = 1
 def run(ui: Any, person: str) -> int:
     """Serve the person whom sshd has recognised; return the exit code."""
     command = edge.text(encoding.environ.get(b'HGFLEET_COMMAND', b''))
+    if not person:
+        # sshd names somebody.  Who rehearses has no name, and leaves no line.
+        ui.error(b'hgfleet: nobody is served without a name\n')
+        return REFUSED
     try:
         with closing(_directory(ui, command)) as directory:
             request = _let_in(ui, directory, person, command)

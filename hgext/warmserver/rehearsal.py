@@ -7,9 +7,9 @@ first touched, and this touches them before anybody waits.
 
 A rehearsal must leave nothing that the session could see.  It is given a
 repository of the server's own, which is empty and has no settings, and in
-which no extension but the fleet's takes part; nobody's hooks run, and no
-hosted repository and no log is opened.  The ledger is opened and looked at,
-and closed.  Whatever it says goes nowhere.
+which no extension but the fleet's takes part; nobody's hooks run, no hosted
+repository and no log is opened, and the audit has no line of it.  The ledger
+is opened and looked at, and closed.  Whatever it says goes nowhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from mercurial import dispatch, extensions, wireprotoserver
 
-from hgext3rd.fleet import adapters, compat, edge, settings
+from hgext3rd.fleet import adapters, audit, compat, edge, settings
 from hgext3rd.fleet.core import access, names
 from hgext3rd.fleet.core.access import Verb
 from hgext3rd.fleet.core.errors import FleetError
@@ -119,6 +119,8 @@ def _authorise(ui: Any) -> None:
     rules = settings.rules(ui.configitems(b'access'))
     for verb in (Verb.READ, Verb.WRITE):
         access.decide(rules, _NOBODY, frozenset(), _NOBODY, verb)
+    login = audit.Event('login', _NOBODY, audit.ALLOWED)
+    audit.write(f'file://{os.devnull}', _NOBODY, login)
 
 
 def _consult(ui: Any) -> None:

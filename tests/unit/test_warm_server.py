@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -141,6 +142,16 @@ def test_workers_are_each_used_once(bare: Bare) -> None:
     after = {one.pid for one in children(server_of(bare))}
     assert len(before - after) == len(after - before) == 1
     assert bare.count('worker.spare') == 1
+
+
+def test_only_sessions_are_in_the_audit(bare: Bare) -> None:
+    """Workers rehearse a login, and more, of nobody."""
+    bare.until('spare', lambda: bare.status()['servers'][0]['spare'] == 3)
+    serves_next(bare)
+    bare.until('spare', lambda: bare.status()['servers'][0]['spare'] == 3)
+    lines = (bare.state / 'audit.log').read_text().splitlines()
+    events = [json.loads(line)['event'] for line in lines]
+    assert events == ['login'], lines
 
 
 def test_above_the_limit_one_waits_its_turn(narrow: Bare) -> None:
