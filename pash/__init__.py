@@ -51,7 +51,22 @@ Exit codes of a session: 0 when it was served, or when nothing was asked for;
 is Mercurial's own.
 
 sshd itself is configured with ``AuthorizedKeysCommand``, so that keys come
-from the same directory; see ``fleetpash.sshd``.
+from the same directory; see ``fleetpash.sshd``. ``hgfleet up`` writes what is
+set here into that configuration; elsewhere it is written by hand::
+
+  [pash]
+  # types of keys; ecdsa is short for ecdsa-256, ecdsa-384 and ecdsa-521
+  key-types = ed25519, sk-ed25519, ecdsa, sk-ecdsa, rsa
+  # the fewest bits of RSA keys: 2048 to 16384
+  rsa-bits = 3072
+  # keys and certificates that are not accepted any more: sshd's RevokedKeys.
+  # While this file cannot be read, nobody gets in.
+  revoked = /etc/hgfleet/revoked
+  # who may sign certificates of users: sshd's TrustedUserCAKeys
+  trusted-user-ca = /etc/hgfleet/user-ca.pub
+
+A certificate is for the one user whose name is among its principals. When
+none is, or several are, or it brings a command of its own, nobody gets in.
 """
 
 from __future__ import annotations

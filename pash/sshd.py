@@ -27,6 +27,9 @@ What the caller has to see to:
   loopback device, one person with a wrong key shuts out all.  Name such
   addresses in ``spared`` when :func:`has_penalties`.
 
+- The limits of keys in ``door`` are those that the look-up keeps to.  When
+  its file of revoked keys cannot be read, sshd refuses everybody.
+
 Paths are restricted to letters, digits and ``_@+=:,./-``: they travel
 through sshd's own quoting and, in the forced command, through the account's
 login shell.  Anything else is a SettingError.
@@ -39,6 +42,9 @@ import re
 import subprocess
 import sys
 
+from hgext3rd.fleet.core.sshkey import Limits
+
+from .door import Door
 from .sshkeys import word
 
 PRIVSEP = '/run/sshd'
@@ -64,7 +70,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 HostbasedAuthentication no
 AuthorizedKeysFile none
-AuthorizedKeysCommand {lookup} %t %k
+{certificates}AuthorizedKeysCommand {lookup} %t %k
 AuthorizedKeysCommandUser {account}
 StrictModes yes
 
@@ -85,7 +91,19 @@ MaxStartups 50:30:100
 MaxSessions 50
 ClientAliveInterval 15
 ClientAliveCountMax 4
-{penalties}"""
+{more}"""
+
+_DOOR = Door()
+
+# In front of AuthorizedKeysCommand: OpenSSH passes over a command for
+# principals that comes after it.  Without command and file it would let in
+# whoever has the name of the account as a principal, to a shell.
+_CERTIFICATES = """\
+TrustedUserCAKeys {file}
+AuthorizedPrincipalsFile /nonexistent
+AuthorizedPrincipalsCommand {lookup} --certificate %t %k
+AuthorizedPrincipalsCommandUser {account}
+"""
 
 _CLIENT = """\
 # Written by hgfleet; changes here are lost.
@@ -127,6 +145,8 @@ def sshd_config(
     address: str = '127.0.0.1',
     spared: str = '',
     warm: str = '',
+    door: Door = _DOOR,
+    audited: tuple[str, str] | None = None,
 ) -> str:
     """Return the configuration of an sshd that serves the fleet only.
 
@@ -135,9 +155,10 @@ def sshd_config(
     configuration file that sessions read, ``directory`` the URL of the
     directory of users.  ``spared`` are addresses or networks, with commas
     between them, that are never shut out.  ``warm`` is where a warm server
-    listens, or will.  Raises SettingError.
+    listens, or will.  ``audited`` is the place of the audit and the name of
+    the node, for a directory that is remembered while it is away.  Raises
+    SettingError.
     """
-    penalties = f'PerSourcePenaltyExemptList {word(spared)}\n' if spared else ''
     folder = os.path.dirname(os.path.abspath(__file__))
     # sshd checks the owner of the first word and of its folders; a Python
     # in somebody's home would not pass, and env does.
@@ -145,15 +166,40 @@ def sshd_config(
         f'/usr/bin/env -i {word(python)} -I -S {word(folder)}/sshkeys.py'
         f' --hg {word(hg)} --hgrc {word(hgrc)} --directory {word(directory)}'
         f'{f" --warm {word(warm)}" if warm else ""}'
+        f'{_options(door.limits, audited)}'
     )
+    more = [f'PerSourcePenaltyExemptList {word(spared)}\n'] if spared else []
+    if door.revoked:
+        more.append(f'RevokedKeys {word(door.revoked)}\n')
+    certificates = ''
+    if door.trusted_user_ca:
+        certificates = _CERTIFICATES.format(
+            file=word(door.trusted_user_ca),
+            lookup=lookup,
+            account=word(account),
+        )
     return _SERVER.format(
         address=word(address),
         port=int(port),
         account=word(account),
         host_key=word(host_key),
         lookup=lookup,
-        penalties=penalties,
+        certificates=certificates,
+        more=''.join(more),
     )
+
+
+def _options(limits: Limits, audited: tuple[str, str] | None) -> str:
+    """Return the options of the look-up that are not as they are anyway."""
+    options = []
+    if limits.types != Limits.types:
+        options += ['--key-types', ','.join(sorted(limits.types))]
+    if limits.rsa_bits != Limits.rsa_bits:
+        options += ['--rsa-bits', str(limits.rsa_bits)]
+    if audited:
+        place, node = audited
+        options += ['--audit', word(place), '--node', word(node)]
+    return ''.join(f' {one}' for one in options)
 
 
 def has_penalties(program: str) -> bool:

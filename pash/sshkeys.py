@@ -1,23 +1,29 @@
 """sshd's question "who holds this key?", answered from the directory.
 
 sshd runs this as its ``AuthorizedKeysCommand``, with the type and the base64
-text of the key that a client offers:
+text of the key that a client offers, and as its
+``AuthorizedPrincipalsCommand`` with a certificate:
 
     python -I -S sshkeys.py --hg /venv/bin/hg --hgrc FILE \\
-        --directory file:///etc/hgfleet/users.toml [--warm SOCKET] TYPE BASE64
+        --directory file:///etc/hgfleet/users.toml [--warm SOCKET] \\
+        [--key-types LIST] [--rsa-bits N] [--audit URL --node NAME] \\
+        [--certificate] TYPE BASE64
 
-When an enabled user holds the key it prints one line in the format of
-``authorized_keys``, which lets that key do nothing but run our forced
-command with the user's name as its argument.  Otherwise it prints nothing.
-It exits 0 in both cases, and 1 with a line on stderr when it cannot tell;
-sshd then refuses the key.
+When an enabled user holds the key, and it is within the limits of
+``core.sshkey``, it prints one line in the format of ``authorized_keys``, which
+lets that key do nothing but run our forced command with the user's name as
+its argument.  For a certificate, the line has the one principal that is an
+enabled user in place of the key.  Otherwise it prints nothing, and tells
+syslog if a user has been turned away.  It exits 0 in both cases, and 1 with a
+line on stderr and in syslog when it cannot tell; sshd then refuses the key.
 
 sshd asks twice for every login, and reading the directory takes longer than
 all the rest.  So the answers for a file of users are kept beside it, in an
-index: its first line is the state of the file that it was made from, and
-each other line is a key and its user.  An index counts only while the file
-is in that very state, and only when nobody but this account and root can
-have written it.  Where it cannot be written, the file is read every time.
+index: its first line is the state of the file that it was made from and the
+limits, and each other line is a question and its answer, as described in
+``hgext3rd.fleet.keyholder``.  An index counts only while the file is in that
+very state, and only when nobody but this account and root can have written
+it.  Where it cannot be written, the file is read every time.
 
 sshd hands the forced command to the account's login shell, so every word of
 it is restricted to characters that mean nothing to a shell or to sshd.
@@ -32,10 +38,10 @@ LETTERS = frozenset(
     'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@+=:,./-'
 )
 INDEX = '.index'
-# seconds; a file may change again within one tick of its clock
-QUIET = 2.0
 
 _FILE = 'file://'
+_NEEDED = frozenset(('--hg', '--hgrc', '--directory'))
+_KNOWN = _NEEDED | {'--warm', '--key-types', '--rsa-bits', '--audit', '--node'}
 _FOLDER = __file__.rpartition('/')[0]
 
 
@@ -73,29 +79,39 @@ def answer(argv: list[str]) -> str:
 
     Raises FleetError when the directory cannot be asked.
     """
-    names = ['--hg', '--hgrc', '--directory', '--warm'][: len(argv) // 2 - 1]
-    if argv[:-2:2] != names or len(argv) not in (8, 10):
-        from hgext3rd.fleet.core.errors import SettingError
+    certified = argv[-3:-2] == ['--certificate']
+    options = argv[: -3 if certified else -2]
+    given = dict(zip(options[::2], options[1::2]))  # noqa: B905 checked below
+    if (
+        len(options) != 2 * len(given)
+        or not _NEEDED <= given.keys() <= _KNOWN
+        or ('--audit' in given) != ('--node' in given)
+    ):
+        from hgext3rd.fleet import keyholder
 
-        raise SettingError(
-            'sshkeys.py was called with other arguments than '
-            '--hg FILE --hgrc FILE --directory URL [--warm SOCKET] '
-            'TYPE BASE64',
-            'correct AuthorizedKeysCommand in the sshd configuration',
-        )
-    hg, hgrc, url, *more = argv[1:-2:2]
-    kind, encoded = argv[-2:]
-    key = f'{word(kind)} {word(encoded)}'
-    name = recall(url.removeprefix(_FILE), key)
-    if name is None:
-        name = ask(url, key)
-    return line(hg, hgrc, name, key, *more) if name else ''
+        raise keyholder.misused()
+    text = f'{word(argv[-2])} {word(argv[-1])}'
+    name = None
+    if not certified:
+        path = given['--directory'].removeprefix(_FILE)
+        name = recall(path, text, _limits(given))
+    if name is None or name[:1] == '!':
+        name = _ask(given, text, certified)
+    if not name:
+        return ''
+    hg, hgrc, warm = given['--hg'], given['--hgrc'], given.get('--warm', '')
+    return line(hg, hgrc, name, name if certified else text, warm)
 
 
-def recall(path: str, key: str) -> str | None:
-    """Return who holds a key, as the index of the file ``path`` knows.
+def _limits(given: dict[str, str]) -> str:
+    """Return the limits as the first line of an index has them."""
+    return f'{given.get("--key-types", "-")} {given.get("--rsa-bits", "-")}'
 
-    The empty string means nobody; None, that the index does not count.
+
+def recall(path: str, question: str, limits: str = '- -') -> str | None:
+    """Return the answer that the index of the file ``path`` knows.
+
+    None means that the index does not count.
     """
     try:
         opened = posix.open(path + INDEX, posix.O_RDONLY | posix.O_NOFOLLOW)
@@ -109,69 +125,33 @@ def recall(path: str, key: str) -> str | None:
         return None
     if about.st_uid not in (0, posix.geteuid()) or about.st_mode & 0o022:
         return None
-    if not content.startswith(f'{now}\n'):
+    if not content.startswith(f'{now} {limits}\n'):
         return None
-    _before, _found, rest = content.partition(f'\n{key} ')
+    _before, _found, rest = content.partition(f'\n{question} ')
     return rest.partition('\n')[0]
 
 
 def state(about: posix.stat_result) -> str:
     """Return what changes whenever a file does."""
     times = f'{about.st_mtime_ns} {about.st_ctime_ns}'
-    return f'hgfleet-index-1 {about.st_dev} {about.st_ino} {times}'
+    return f'hgfleet-index-2 {about.st_dev} {about.st_ino} {times}'
 
 
-def ask(url: str, key: str) -> str:
-    """Return the enabled user who holds a key, or the empty string.
+def _ask(given: dict[str, str], text: str, certified: bool) -> str:
+    """Return who gets in by a key or certificate, or nothing.
 
-    Asks the directory itself, and makes the index anew.
+    Asks the directory itself where the index does not count.
     """
-    from hgext3rd.fleet.adapters import open_directory
+    from hgext3rd.fleet import keyholder
 
-    directory = open_directory(url)
-    before = None
-    if url.startswith(_FILE):
-        before = _quiet(url.removeprefix(_FILE))
-    user = directory.owner(key)
-    if before:
-        lines = [
-            f'{key} {user.name}\n'
-            for user in directory.users()
-            if user.enabled
-            for key in user.keys
-        ]
-        _keep(url.removeprefix(_FILE), before, lines)
-    return user.name if user is not None and user.enabled else ''
-
-
-def _quiet(path: str) -> str | None:
-    """Return the state of a file that has not changed for a while."""
-    import time
-
-    try:
-        about = posix.stat(path)
-    except OSError:
-        return None
-    changed = max(about.st_mtime, about.st_ctime)
-    return state(about) if time.time() - changed > QUIET else None
-
-
-def _keep(path: str, before: str, lines: list[str]) -> None:
-    """Write the index, unless the file has changed while it was read."""
-    import contextlib
-    import os
-
-    temporary = f'{path}{INDEX}.{os.getpid()}'
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    # Without an index all goes on, only slower.
-    with contextlib.suppress(OSError), contextlib.ExitStack() as undo:
-        opened = os.open(temporary, flags, 0o600)
-        undo.callback(os.unlink, temporary)
-        with os.fdopen(opened, 'w') as file:
-            file.writelines([f'{before}\n', *lines])
-        if state(posix.stat(path)) == before:
-            os.replace(temporary, path + INDEX)
-            undo.pop_all()
+    path, limits = given['--directory'].removeprefix(_FILE), _limits(given)
+    index = keyholder.Index(
+        path,
+        path + INDEX,
+        lambda question: recall(path, question, limits),
+        lambda about: f'{state(about)} {limits}',
+    )
+    return keyholder.find(given, text, certified, index)
 
 
 def main() -> int:
@@ -183,7 +163,9 @@ def main() -> int:
 
         if not isinstance(problem, FleetError):
             raise
-        sys.stderr.write(f'hgfleet: {problem}\n')
+        from hgext3rd.fleet import keyholder
+
+        keyholder.say(str(problem))
         return 1
     return 0
 
@@ -191,7 +173,7 @@ def main() -> int:
 def _find_packages() -> None:
     """Let a Python that was started with -I and -S import the fleet."""
     sys.path.append(_FOLDER.rpartition('/')[0])
-    plain = any(one.startswith(_FILE) for one in sys.argv)
+    plain = f'--directory {_FILE}' in ' '.join(sys.argv)
     if not plain or sys.version_info < (3, 11):
         # A driver, or tomli, which stands in for tomllib.
         prefix = sys.executable.rpartition('/bin/')[0]

@@ -32,6 +32,9 @@ their names and defaults are.  An extension of the fleet calls
     check-interval = 1 hour        # compare each repository with the ledger
     verify-interval = 7 days       # look at all of its content
     snapshot-interval = 1 day      # or never, as for the other two
+
+Those of ``[pash]`` (``key-types``, ``rsa-bits``, ``revoked`` and
+``trusted-user-ca``) are only declared here; ``fleetpash.door`` reads them.
 """
 
 from __future__ import annotations
@@ -65,6 +68,10 @@ ITEMS: tuple[tuple[bytes, bytes, Any], ...] = (
     (b'fleet', b'ready', b''),
     (b'fleet', b'sshd', b''),
     (b'fleet', b'room', b'64 MB'),
+    (b'pash', b'key-types', b''),
+    (b'pash', b'rsa-bits', b''),
+    (b'pash', b'revoked', b''),
+    (b'pash', b'trusted-user-ca', b''),
     (b'devel', b'fleet-failpoint', b''),
     (b'replicate', b'partitions', 8),
     (b'replicate', b'inline-limit', b'64 KB'),

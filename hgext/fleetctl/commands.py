@@ -15,6 +15,7 @@ from mercurial.utils import procutil
 from ..fleet import auditing, edge
 from ..fleet.adapters import directory_file
 from ..fleet.core import names
+from ..fleet.core.barrier import PRIMARY
 from ..fleet.core.errors import SettingError
 from . import down as ending
 from . import founding, gather, nodeui, plan, repos, status
@@ -336,6 +337,9 @@ def user_add(ui: Any, name: bytes, **opts: Any) -> None:
     FILE is what ``ssh-keygen`` writes with the suffix ``.pub``. What groups
     may do is said in DIR/access.rc: at first, ``admins`` may do everything,
     ``developers`` may push, and everybody else may only read.
+
+    A key must be of a type and size that ``[pash] key-types`` and
+    ``rsa-bits`` allow.
     """
     with edge.refusing():
         layout = existing(opts)
@@ -344,6 +348,7 @@ def user_add(ui: Any, name: bytes, **opts: Any) -> None:
             raise SettingError('no key given', 'use --key FILE')
         keys = [key for path in opts['key'] for key in _keys(path)]
         groups = [edge.text(group) for group in opts['group']]
+        _check(layout, keys)
         user = directory_file.add_user(layout.users, person, keys, groups)
         said = ', '.join(sorted(user.groups)) or 'no group'
         node = nodeui.of_first_primary(layout)
@@ -369,6 +374,17 @@ def _keys(path: bytes) -> list[str]:
     if not keys:
         raise SettingError(f'{name} has no key in it')
     return keys
+
+
+def _check(layout: Layout, keys: list[str]) -> None:
+    """Raise KeyRefused for a key that would let nobody in."""
+    from fleetpash import door
+
+    for node in plan.nodes(founding.record(layout)):
+        if node.role == PRIMARY:
+            limits = door.read(nodeui.of(layout, node.name)).limits
+            for key in keys:
+                limits.check(key)
 
 
 def _layout(opts: dict[str, Any]) -> Layout:

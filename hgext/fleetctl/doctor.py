@@ -17,14 +17,14 @@ from dataclasses import dataclass
 
 from mercurial import ui as uimod
 
-from ..fleet import adapters, files
+from ..fleet import adapters, files, settings
 from ..fleet.core import retention, walk
 from ..fleet.core.barrier import MIRROR
 from ..fleet.core.errors import FleetError
 from ..fleet.settings import Settings
 from ..replicate import check
 from ..replicate.node import Hosted, Node
-from . import founding, gather, plan, repos, status, survey
+from . import founding, gather, nodeui, plan, repos, status, survey
 from .layout import Layout
 
 
@@ -51,6 +51,7 @@ def examine(layout: Layout, hg: str, copies: int) -> Iterator[Finding]:
     yield from found
     for name in nodes:
         yield from lease(repos.settings_of(layout, name))
+        yield from door(layout, name)
     if found:
         return
     node = Node(uimod.ui(), repos.settings_of(layout, first))
@@ -151,6 +152,16 @@ def _ledger(layout: Layout, node: str, copies: int) -> Iterator[Finding]:
             if missing
             else None,
         )
+
+
+def door(layout: Layout, node: str) -> list[Finding]:
+    """Return which files of keys a primary's sshd is without."""
+    from fleetpash.door import read
+
+    ui = nodeui.of(layout, node)
+    if settings.read(ui).role == MIRROR:
+        return []
+    return [Finding(node, *words) for words in read(ui).unreadable()]
 
 
 def lease(its: Settings) -> list[Finding]:

@@ -10,13 +10,13 @@ import os
 import shutil
 import subprocess
 
-from ..fleet import adapters, files
+from ..fleet import adapters, audit, edge, files, settings
 from ..fleet.adapters import directory_file
 from ..fleet.core.barrier import PRIMARY
 from ..fleet.core.errors import SettingError
 from . import plan, sockets, text
 from .layout import VERSION, Layout, recipe
-from .plan import Fleet, Record, Tools
+from .plan import Fleet, Node, Record, Tools
 
 ADMIN = 'admin'
 ADMINS = 'admins'
@@ -105,7 +105,7 @@ def furnish(fleet: Fleet, account: str) -> None:
     """
     from fleetpash import sshd
 
-    layout, tools = fleet.layout, fleet.tools
+    layout = fleet.layout
     client = []
     for node in fleet.nodes:
         place = layout.node(node.name)
@@ -116,19 +116,7 @@ def furnish(fleet: Fleet, account: str) -> None:
         if node.role != PRIMARY:
             _write(place.gunicorn, text.gunicorn(node, sockets.ADDRESS))
             continue
-        server = sshd.sshd_config(
-            port=node.port,
-            account=account,
-            host_key=layout.host_key,
-            hg=tools.hg,
-            hgrc=place.hgrc,
-            directory=layout.directory,
-            python=tools.python,
-            address=sockets.ADDRESS,
-            warm=place.warm,
-            spared=sockets.ADDRESS if sshd.has_penalties(tools.sshd) else '',
-        )
-        _write(layout.sshd(node.name), server)
+        _write(layout.sshd(node.name), _server(fleet, node, account))
         config = sshd.ssh_config(
             port=node.port,
             account=account,
@@ -141,6 +129,37 @@ def furnish(fleet: Fleet, account: str) -> None:
     _write(layout.ssh_config, '\n'.join(client))
     public = _text(f'{layout.host_key}.pub')
     _write(layout.known_hosts, sshd.known_hosts(public_key=public))
+
+
+def _server(fleet: Fleet, node: Node, account: str) -> str:
+    """Return the configuration of the sshd of a primary, by its hgrc."""
+    from fleetpash import door, sshd
+
+    from . import nodeui
+
+    layout, tools = fleet.layout, fleet.tools
+    place = layout.node(node.name)
+    ui = nodeui.of(layout, node.name)
+    its = settings.read(ui)
+    directory = edge.text(ui.config(b'fleet', b'directory'))
+    audited = None
+    if not directory.startswith('file://'):
+        where = edge.text(ui.config(b'fleet', b'audit'))
+        audited = (audit.place(where, its.state), its.node)
+    return sshd.sshd_config(
+        port=node.port,
+        account=account,
+        host_key=layout.host_key,
+        hg=tools.hg,
+        hgrc=place.hgrc,
+        directory=directory,
+        python=tools.python,
+        address=sockets.ADDRESS,
+        warm=place.warm,
+        spared=sockets.ADDRESS if sshd.has_penalties(tools.sshd) else '',
+        door=door.read(ui),
+        audited=audited,
+    )
 
 
 def prepare_sshd(fleet: Fleet) -> None:

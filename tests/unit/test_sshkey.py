@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hgext3rd.fleet.core import sshkey
-from hgext3rd.fleet.core.sshkey import KeyRefused
+from hgext3rd.fleet.core.errors import SettingError
+from hgext3rd.fleet.core.sshkey import KeyRefused, Limits
 
 
 def encoded(*fields: bytes) -> str:
@@ -113,3 +115,75 @@ def test_one_form(key: str, data: st.DataObject) -> None:
     assert accepted == key or base64.b64decode(
         accepted.split()[1]
     ) != base64.b64decode(text)
+
+
+def test_limits_as_they_are_by_default() -> None:
+    limits = Limits.of()
+    for key in GOOD:
+        if key != rsa(2048):
+            limits.check(key)
+    with pytest.raises(KeyRefused, match='RSA keys of 2048 bits'):
+        limits.check(rsa(2048))
+    limits.check(rsa(3072))
+    with pytest.raises(KeyRefused, match='RSA keys of 3071 bits'):
+        limits.check(rsa(3071))
+
+
+@pytest.mark.parametrize(
+    ('types', 'within'),
+    [
+        ('ed25519', GOOD[:1]),
+        ('sk-ed25519, ed25519', [GOOD[0], GOOD[4]]),
+        ('ecdsa', GOOD[1:4]),
+        ('ecdsa-384,rsa', [GOOD[2], *GOOD[6:]]),
+        ('sk-ecdsa', [GOOD[5]]),
+    ],
+)
+def test_limited_types(types: str, within: list[str]) -> None:
+    limits = Limits.of(types, '2048')
+    for key in GOOD:
+        if key in within:
+            limits.check(key)
+        else:
+            with pytest.raises(KeyRefused, match='are not accepted here'):
+                limits.check(key)
+
+
+@pytest.mark.parametrize(
+    ('types', 'bits'),
+    [
+        ('dss', ''),
+        ('rsa, dsa', ''),
+        ('ssh-ed25519', ''),
+        (',', ''),
+        ('RSA', ''),
+        ('', '2047'),
+        ('', '16385'),
+        ('', '0'),
+        ('', '-4096'),
+        ('', '4096.0'),
+        ('', '\u0664\u0660\u0669\u0666'),
+    ],
+)
+def test_no_limits(types: str, bits: str) -> None:
+    with pytest.raises(SettingError, match=r'pash\.(key-types|rsa-bits)'):
+        Limits.of(types, bits)
+
+
+@given(st.text(), st.text())
+def test_limits_are_total(types: str, bits: str) -> None:
+    with contextlib.suppress(SettingError):
+        limits = Limits.of(types, bits)
+        assert limits.types <= sshkey.TYPES
+        assert 2048 <= limits.rsa_bits <= 16384
+
+
+@pytest.mark.parametrize(
+    'number', [b'', b'\0', b'\0\1' + b'x' * 400, b'\x80' + b'x' * 400]
+)
+def test_numbers_have_one_form(number: bytes) -> None:
+    with pytest.raises(KeyRefused):
+        sshkey.parse(f'ssh-rsa {encoded(b"ssh-rsa", bytes([3]), number)}')
+    modulus = b'\1' * 400
+    with pytest.raises(KeyRefused):
+        sshkey.parse(f'ssh-rsa {encoded(b"ssh-rsa", number, modulus)}')
