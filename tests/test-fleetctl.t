@@ -52,6 +52,11 @@ Others are let in, with their own keys; what they may do, their groups say
   $ hgfleet user add eve --data "$DATA" --key missing.pub
   abort: cannot read the key missing.pub: No such file or directory
   [255]
+  $ ssh-keygen -q -t rsa -b 2048 -N '' -C eve -f oldkey
+  $ hgfleet user add eve --data "$DATA" --key oldkey.pub
+  abort: RSA keys of 2048 bits are not accepted here
+  (use 3072 bits or more, or Ed25519)
+  [255]
   $ for each in ann bob; do
   >     sed "s,client/key,../${each}key," "$DATA/client/ssh_config" > as-$each
   > done
