@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import fleetpash
 from testlib import slapd
+from testlib.sshcert import made
 
 from .test_directory import ANN, BOB, key
 from .test_directory_ldap import NAMES, serving, toml
@@ -36,14 +38,16 @@ class Door:
         self._hgrc = folder / 'primary.rc'
         self._hgrc.write_text(_HGRC.format(folder=folder, url=url))
         self._url = url
+        self.audit = folder / 'look-up.log'
 
-    def look_up(self, key: str) -> subprocess.CompletedProcess[str]:
-        """Ask who holds a key."""
+    def look_up(self, *key: str) -> subprocess.CompletedProcess[str]:
+        """Ask who holds a key, or who is in a certificate."""
         about = ['--hg', HG, '--hgrc', str(self._hgrc)]
+        about += ['--audit', f'file://{self.audit}', '--node', 'hg1']
         return _run(
             [
                 *(sys.executable, '-I', '-S', f'{PASH}/sshkeys.py', *about),
-                *('--directory', self._url, *key.split()),
+                *('--directory', self._url, *' '.join(key).split()),
             ]
         )
 
@@ -77,6 +81,11 @@ def test_logins(how: str, tmp_path: Path) -> None:
         assert found.stdout.endswith(f' ann" {key(1)}\n'), found.stderr
         assert door.look_up(key(3)).stdout == ''
         assert door.look_up(key(9)).stdout == ''
+        signed = door.look_up('--certificate', made())
+        assert signed.stdout.endswith(' ann" ann\n'), signed.stderr
+        two = made(principals=(b'ann', b'bob@example.org'))
+        assert door.look_up('--certificate', two).stdout == ''
+        assert not door.audit.exists()
         greeted = door.greet('ann')
         assert 'your groups:  ops, staff' in greeted.stdout, greeted.stderr
         locked = door.greet('bob@example.org')
@@ -87,6 +96,15 @@ def test_logins(how: str, tmp_path: Path) -> None:
             server.freeze()
         proven = door.look_up(key(1))
         assert proven.stdout == found.stdout, proven.stderr
+        again = door.look_up('--certificate', made())
+        assert again.stdout == signed.stdout, again.stderr
+        lines = door.audit.read_text().splitlines()
+        assert len(lines) == 2
+        for line in map(json.loads, lines):
+            assert (line['event'], line['who']) == ('cached', 'ann')
+            assert line['decision'] == 'allowed'
+        nobody = made(principals=(b'eve',))
+        assert door.look_up('--certificate', nobody).returncode == 1
         assert door.greet('ann').stdout == greeted.stdout
         for person in ('bob@example.org', 'eve'):
             refused = door.greet(person)

@@ -17,8 +17,8 @@ from hgext3rd.fleet.core import sshkey
 from hgext3rd.fleet.core.errors import SettingError
 from hgext3rd.fleet.core.sshkey import Limits
 from hgext3rd.fleet.ports import User
+from testlib.sshcert import made, string
 
-from .test_sshcert import made, string
 from .test_sshkey import ed25519, rsa
 
 ANN = ed25519()

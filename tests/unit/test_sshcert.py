@@ -13,33 +13,7 @@ from hypothesis import strategies as st
 
 from hgext3rd.fleet.core import sshcert, sshkey
 from hgext3rd.fleet.core.sshkey import KeyRefused
-
-ED25519 = b'ssh-ed25519'
-
-
-def string(*some: bytes) -> bytes:
-    return b''.join(len(one).to_bytes(4, 'big') + one for one in some)
-
-
-def made(
-    kind: str = 'ssh-ed25519-cert-v01@openssh.com',
-    fields: tuple[bytes, ...] = (b'k' * 32,),
-    principals: tuple[bytes, ...] = (b'ann',),
-    role: int = 1,
-    critical: bytes = b'',
-    after: bytes = b'',
-) -> str:
-    raw = string(kind.encode(), b'nonce', *fields)
-    raw += (7).to_bytes(8, 'big') + role.to_bytes(4, 'big')
-    raw += string(b'ann@example.org', string(*principals))
-    raw += bytes(16)
-    raw += string(critical, b'', b'', b'signer', b'signature') + after
-    return f'{kind} {base64.b64encode(raw).decode()}'
-
-
-def key(kind: str, fields: tuple[bytes, ...]) -> str:
-    raw = string(kind.encode(), *fields)
-    return f'{kind} {base64.b64encode(raw).decode()}'
+from testlib.sshcert import key, made, string
 
 
 @pytest.mark.parametrize(
