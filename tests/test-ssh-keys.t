@@ -16,7 +16,7 @@ Which keys and certificates open the door: a real sshd with all settings of
   $ make new -t rsa -b 3072
   $ make big -t ecdsa -b 384
   $ hg init repos/demo
-  $ cp keys/ca.pub trusted
+  $ cp keys/ca.pub user-ca.pub
   $ touch revoked
   $ cat > primary.rc <<EOF
   > [extensions]
@@ -28,7 +28,7 @@ Which keys and certificates open the door: a real sshd with all settings of
   > [pash]
   > key-types = ed25519, ecdsa-256, rsa
   > revoked = $TESTTMP/revoked
-  > trusted-user-ca = $TESTTMP/trusted
+  > trusted-user-ca = $TESTTMP/user-ca.pub
   > [access]
   > ** = staff:write
   > EOF
@@ -271,12 +271,12 @@ As a list of ssh-keygen's own kind, also by serial numbers and names
 
 Without the file of those who are trusted, no certificate counts, and keys do.
 
-  $ mv trusted away
+  $ mv user-ca.pub away
   $ by good
   Permission denied
   $ enter ann
   Hello ann
-  $ mv away trusted
+  $ mv away user-ca.pub
 
 Without the file of what is revoked nobody gets in at all, nor with one that is
 damaged.
@@ -316,4 +316,41 @@ the account.
   Permission denied
   $ enter ann -p $HGPORT1
   Hello ann
+
+The configuration in the manual does the same in an sshd with other ones.
+
+  $ pash=$("$PYTHON" -c 'import fleetpash; print(*fleetpash.__path__)')
+  $ cat > manual <<EOF
+  > Port $HGPORT2
+  > ListenAddress 127.0.0.1
+  > HostKey $TESTTMP/keys/host
+  > PidFile none
+  > UsePAM no
+  > PermitRootLogin forced-commands-only
+  > EOF
+  $ sed -n '/^    Match User hg$/,/^$/p' "$TESTDIR/../docs/operate.md" \
+  >     | sed -e "s,/opt/hgfleet/lib/[^ ]*/fleetpash,$pash," \
+  >         -e "s,/opt/hgfleet/bin,$bin,g; s,/etc/hgfleet,$TESTTMP,g" \
+  >         -e "s,User hg\$,User $(id -un)," >> manual
+  $ grep -c '^ ' manual
+  13
+  $ "$sshd" -t -f manual
+  $ listen manual
+  $ enter ann -p $HGPORT2
+  Hello ann
+  $ by good -p $HGPORT2
+  Hello bob
+  $ enter old -p $HGPORT2
+  Permission denied
+  $ enter zoe -p $HGPORT2
+  Permission denied
+  $ for each in roles two account command expired foreign; do
+  >     by $each -p $HGPORT2
+  > done
+  Permission denied
+  Permission denied
+  Permission denied
+  Permission denied
+  Permission denied
+  Permission denied
   $ find . -name ran

@@ -123,11 +123,11 @@ class _Asked:
             mark = _REFUSED if why_not(key, self._limits) else ''
             yield key, f'{mark}{user.name}'
 
-    def account_for(self, name: str, audit: str, node: str) -> None:
+    def account_for(self, name: str, by: str, audit: str, node: str) -> None:
         """Write down who is let in by an answer from memory, if it was one.
 
-        ``audit`` is the place of the audit of ``node``; where there is none,
-        syslog is told.  Raises AuditFailed.
+        ``by`` is what they have; ``audit`` is the place of the audit of
+        ``node``; where there is none, syslog is told.  Raises AuditFailed.
         """
         age = self._ages.get(name)
         if age is None:
@@ -138,7 +138,7 @@ class _Asked:
             return
         from .audit import Event, write
 
-        write(audit, node, Event('cached', name, 'allowed', why, what='login'))
+        write(audit, node, Event('cached', name, 'allowed', why, what=by))
 
 
 def find(
@@ -153,7 +153,12 @@ def find(
     )
     asked = _Asked(given['--directory'], limits, index)
     name = (_subject if certified else _holder)(text, limits, asked)
-    asked.account_for(name, given.get('--audit', ''), given.get('--node', ''))
+    asked.account_for(
+        name,
+        'certificate' if certified else 'key',
+        given.get('--audit', ''),
+        given.get('--node', ''),
+    )
     return name
 
 

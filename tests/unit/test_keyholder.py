@@ -190,12 +190,13 @@ def test_an_answer_from_memory_is_audited(
         'node': 'hg1',
         'event': 'cached',
         'who': 'ann',
-        'what': 'login',
+        'what': 'key',
         'decision': 'allowed',
         'reason': 'the directory is away; proven 12 s ago',
     }
     assert sshkeys.answer([*argv, '--certificate', *made().split()])
-    assert len(log.read_text().splitlines()) == 2
+    _line, line = log.read_text().splitlines()
+    assert json.loads(line)['what'] == 'certificate'
     # Whoever is turned away is not.
     gone = made(principals=(b'gone',))
     assert not sshkeys.answer([*argv, *OLD.split()])
