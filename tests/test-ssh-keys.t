@@ -142,10 +142,9 @@ Certificates
 
 One opens no more than the forced command, whatever else it permits.
 
-  $ ssh -F as-cert -o CertificateFile=good.pub fleet 'touch ran; id'
+  $ ssh -F as-cert -o CertificateFile=good.pub fleet 'touch ran; id' 2>&1 \
+  >     | head -n 1
   hgfleet: this command is not allowed here
-  (use "hg clone", "hg pull" and "hg push", or ask for "help")
-  [1]
   $ ssh -F as-cert -o CertificateFile=good.pub -o RequestTTY=force fleet 2>&1 \
   >     | head -n 1
   PTY allocation request failed on channel 0\r (esc)
