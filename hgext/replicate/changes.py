@@ -102,8 +102,7 @@ def check(name: str, content: str) -> config.config:
             item = edge.text(key)
             if item.startswith(RESERVED.get(section, ())):
                 raise SettingError(
-                    f'{name}: a hosted repository may not set '
-                    f'{section}.{item}',
+                    f'{name}: a hosted repository may not set {section}.{item}',
                     'set it in the hgrc of the nodes',
                 )
     return found

@@ -7,6 +7,7 @@ defect was found is any exception: what code under test must not raise, and
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import struct
@@ -22,7 +23,14 @@ from mercurial import ui as uimod
 from fleetpash import grammar, pash, serving, session, sshkeys
 from hgext3rd.fleet import adapters, settings
 from hgext3rd.fleet.adapters import directory_file, directory_ldap
-from hgext3rd.fleet.core import access, entry, ldapconf, names, sshkey
+from hgext3rd.fleet.core import (
+    access,
+    entry,
+    ldapconf,
+    names,
+    sshcert,
+    sshkey,
+)
 from hgext3rd.fleet.core.errors import (
     EntryUnreadable,
     FleetError,
@@ -30,8 +38,10 @@ from hgext3rd.fleet.core.errors import (
     SettingError,
 )
 from hgext3rd.fleet.core.ledger import RepoState, fold
+from hgext3rd.fleet.core.sshkey import KeyRefused
 from hgext3rd.fleet.ports import Directory, Record, User
 from hgext3rd.warmserver import request as packets
+from testlib import sshcert as certificates
 
 from . import oracle, watch
 
@@ -259,6 +269,29 @@ def _check_user(user: User) -> None:
         assert line.startswith('restrict,command="')
 
 
+def certificate(data: bytes) -> bool:
+    """A certificate is read or refused; only a user's name can be a user."""
+    text = data.decode('utf-8', 'surrogateescape')
+    if data[:1] == b'+':
+        # Most of what is made up is no base64.
+        kind = 'ssh-ed25519-cert-v01@openssh.com'
+        text = f'{kind} {base64.b64encode(data[1:]).decode()}'
+    try:
+        found = sshcert.parse(text)
+        people = sshcert.candidates(found)
+    except KeyRefused:
+        return False
+    assert len(people) <= sshcert.MOST_PRINCIPALS
+    for person in people:
+        assert names.person(person) == person
+        assert person in found.principals
+    try:
+        holder = sshcert.holder(dict.fromkeys(people, True))
+    except KeyRefused:
+        return False
+    return [holder] == list(people)
+
+
 def rules(data: bytes) -> bool:
     """Rules of access are read, or refused; and they say only yes or no."""
     text = data.decode('utf-8', 'surrogateescape')
@@ -278,11 +311,12 @@ def rules(data: bytes) -> bool:
 
 
 TARGETS: dict[str, tuple[int, Target]] = {
-    'command': (34, command),
+    'command': (30, command),
     'name': (15, name),
     'environment': (12, environment),
     'packet': (12, packet),
     'entry': (10, record),
+    'certificate': (4, certificate),
     'rules': (6, rules),
     'ldap': (5, ldap),
     'users': (3, users),
@@ -321,6 +355,10 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
             },
             separators=(',', ':'),
         ).encode(),
+    ),
+    'certificate': (
+        certificates.made().encode(),
+        b'+' + base64.b64decode(certificates.made().split()[1]),
     ),
     'rules': (b'users/{user}/** = *:admin\n** = staff:write, @x:act',),
     'ldap': (
