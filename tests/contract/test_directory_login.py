@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socketserver
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,6 +62,13 @@ class Door:
             [sys.executable, '-I', '-S', f'{PASH}/pash.py', *about, user]
         )
 
+    def told(self) -> list[tuple[str, str, str]]:
+        """Return who, what and which decision are in the audit."""
+        text = (self._hgrc.parent / 'state' / 'audit.log').read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        fields = ('who', 'event', 'decision')
+        return [tuple(line[field] for field in fields) for line in lines]
+
 
 def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -69,13 +80,37 @@ def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize('how', ['gone', 'frozen'])
+class _Babble(socketserver.StreamRequestHandler):
+    """Somebody who talks, but neither TLS nor LDAP."""
+
+    def handle(self) -> None:
+        self.connection.settimeout(1)
+        with contextlib.suppress(OSError):
+            self.connection.recv(1000)
+            self.wfile.write(b'\x30\x0c\x02\x01\x01\x61\x07 what?\n' * 99)
+
+
+@contextlib.contextmanager
+def babbling(port: int) -> Iterator[None]:
+    """Have somebody else at a server's port."""
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
+    with socketserver.ThreadingTCPServer(('127.0.0.1', port), _Babble) as one:
+        thread = threading.Thread(target=one.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            one.shutdown()
+
+
+@pytest.mark.parametrize('how', ['gone', 'frozen', 'rubbish'])
 def test_logins(how: str, tmp_path: Path) -> None:
     try:
         slapd.program()
     except slapd.Missing as problem:
         pytest.skip(str(problem))
-    with serving(tmp_path, [ANN, BOB]) as server:
+    stack = contextlib.ExitStack()
+    with stack, serving(tmp_path, [ANN, BOB]) as server:
         door = Door(tmp_path, toml(server, tmp_path, 'patience = 2', *NAMES))
         found = door.look_up(key(1))
         assert found.stdout.endswith(f' ann" {key(1)}\n'), found.stderr
@@ -90,10 +125,12 @@ def test_logins(how: str, tmp_path: Path) -> None:
         assert 'your groups:  ops, staff' in greeted.stdout, greeted.stderr
         locked = door.greet('bob@example.org')
         assert 'is locked out' in locked.stderr
-        if how == 'gone':
-            server.stop()
-        else:
+        if how == 'frozen':
             server.freeze()
+        else:
+            server.stop()
+        if how == 'rubbish':
+            stack.enter_context(babbling(server.tls))
         proven = door.look_up(key(1))
         assert proven.stdout == found.stdout, proven.stderr
         again = door.look_up('--certificate', made())
@@ -112,6 +149,13 @@ def test_logins(how: str, tmp_path: Path) -> None:
             assert 'the directory' in refused.stderr
             assert 'try again' in refused.stderr
             assert 'Traceback' not in refused.stderr
+        told = door.told()
+        assert told[-4:] == [
+            ('ann', 'cached', 'allowed'),
+            ('ann', 'login', 'allowed'),
+            ('bob@example.org', 'login', 'failed'),
+            ('eve', 'login', 'failed'),
+        ]
         unknown = door.look_up(key(9))
         assert (unknown.returncode, unknown.stdout) == (1, '')
 
