@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .places import ROOT, TESTS
 
-FOLDERS = ('unit', 'contract', 'faults', 'fuzz')
+FOLDERS = ('unit', 'contract', 'advisories', 'faults', 'fuzz')
 
 
 class NothingMatches(Exception):
