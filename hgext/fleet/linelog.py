@@ -74,7 +74,7 @@ class Place:
 def _handler(url: str, setting: str, facility: int) -> logging.Handler:
     scheme, _mark, rest = url.partition('://')
     if scheme == 'file' and rest.startswith('/'):
-        return _File(rest, encoding='ascii')
+        return _File(rest, encoding='utf-8')
     if scheme == 'syslog':
         host, colon, port = rest.rpartition(':')
         if rest.startswith('/'):
