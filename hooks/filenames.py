@@ -1,6 +1,9 @@
 """names of files work everywhere
 
-Refused are names that differ from another file's only by case, that are
+Refused are names that lead out of a clone, or into Mercurial's own folder
+(``../x``, ``/x``, ``a/.hg/hgrc``, and what some systems take for these), since
+clients refuse to write them: such a changeset could not be used any more.
+Refused are also names that differ from another file's only by case, that are
 reserved on Windows (``CON``, ``aux.txt``, ``a:b``, a space or full stop at
 the end of a part), or that have control characters or are not UTF-8.
 
@@ -41,6 +44,9 @@ _CONTROL = re.compile(
     '[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]'
 )
 _SURROGATE = re.compile('[\ud800-\udfff]')
+# Some systems pass over these, or know a file by a second, short name.
+_PASSED_OVER = re.compile('[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]')
+_OWN = re.compile(r'\.hg[ .]*|hg(?:8b6c)?~[0-9]+')
 _ORDINARY = re.compile(r'[A-Za-z0-9_+-]+(?:[/.][A-Za-z0-9_+-]+)*\Z')
 
 
@@ -73,6 +79,10 @@ def _failure(what: str, change: Change, file: File) -> Failure:
 def _faults(path: str, windows: bool) -> list[str]:
     found = []
     if _ORDINARY.match(path) is None:
+        if _leads_out(path):
+            found.append(
+                "it leads out of the clone, or into Mercurial's folder"
+            )
         if _CONTROL.search(path):
             found.append('its name has a control character')
         if _SURROGATE.search(path):
@@ -84,6 +94,13 @@ def _faults(path: str, windows: bool) -> list[str]:
     if windows and _RESERVED.match(path):
         found.append('its name is reserved on Windows')
     return found
+
+
+def _leads_out(path: str) -> bool:
+    parts = _PASSED_OVER.sub('', path).lower().replace('\\', '/').split('/')
+    return any(
+        part in ('', '.', '..') or _OWN.fullmatch(part) for part in parts
+    )
 
 
 def fold(path: str) -> str:

@@ -17,7 +17,6 @@ checks:required = yes
 symlinks = enforce
 subrepos = enforce
 filenames = enforce
-filenames.forbidden = **/../** /** **/.hg/** **/.HG/**
 """
 UNCHECKED = """\
 [checks]

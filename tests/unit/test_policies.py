@@ -267,6 +267,23 @@ def test_case_is_more_than_ascii() -> None:
 
 
 @pytest.mark.parametrize(
+    ('path', 'leads_out'),
+    [
+        *(('../a', True), ('/a', True), ('a//b', True), ('a/./b', True)),
+        *(('a/../../b', True), ('.hg/hgrc', True), ('a/.HG/hgrc', True)),
+        *(('.h\u200cg/hgrc', True), ('hg~1/hgrc', True), ('HG8B6C~2', True)),
+        *(('a\\..\\b', True), ('.hg./hgrc', True), ('.hg /hgrc', True)),
+        *(('.hgtags', False), ('a/.hgignore', False), ('a..b', False)),
+        *(('...', False), ('hg~x', False), ('x.hg/a', False)),
+    ],
+)
+def test_names_that_lead_out(path: str, leads_out: bool) -> None:
+    words = "it leads out of the clone, or into Mercurial's folder"
+    found = said('filenames', with_file(path), windows='no')
+    assert any(words in one for one in found) is leads_out
+
+
+@pytest.mark.parametrize(
     'target',
     [
         '/a',
