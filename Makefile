@@ -28,7 +28,7 @@ help:
 	@echo 'make restarts  restart the warm server under load (N=200, SEED=, ARGS=)'
 	@echo 'make hostile  be rude to the warm server (N=40, SEED=, ARGS=)'
 	@echo 'make powercut  cut the power of ext4 disks, as root (N=, SEED=, ARGS=)'
-	@echo 'make fuzz    feed what takes input with nonsense (N=, SEED=, ARGS=)'
+	@echo 'make fuzz    feed what takes input with nonsense (N=100000, SEED=, ARGS=)'
 	@echo 'make bench   run the benchmarks'
 	@echo 'make clean   remove the environments and every cache in the tree'
 
@@ -58,8 +58,9 @@ powercut: setup
 		$(if $(SEED),--seed '$(SEED)') $(ARGS)
 
 fuzz: setup
-	@exec $(VENV)/bin/python tests/fuzz/run.py --inputs '$(N)' \
-		$(if $(SEED),--seed '$(SEED)') $(ARGS)
+	@exec $(VENV)/bin/python tests/fuzz/run.py $(if $(SEED),--seed '$(SEED)') \
+		$(if $(filter command line environment,$(origin N)),--inputs '$(N)') \
+		$(ARGS)
 
 lint: setup
 	@exec $(VENV)/bin/python tests/run 'test-check-*.t' tests/unit/test_layers.py

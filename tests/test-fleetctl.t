@@ -57,6 +57,10 @@ Others are let in, with their own keys; what they may do, their groups say
   abort: RSA keys of 2048 bits are not accepted here
   (use 3072 bits or more, or Ed25519)
   [255]
+  $ sed -n 's/.*"event": "user".*"what": \("[^"]*"\).*/\1/p' \
+  >     "$DATA/nodes/hg1/state/audit.log"
+  "added ann, in developers"
+  "added bob, in no group"
   $ for each in ann bob; do
   >     sed "s,client/key,../${each}key," "$DATA/client/ssh_config" > as-$each
   > done
