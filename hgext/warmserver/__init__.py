@@ -44,8 +44,9 @@ that they disable takes no part in that repository.
 ``warmserver.cpu``
   by how much sessions are nicer than the server, how many files they may have
   open, how much address space they may use (such as ``2 GB``), and for how
-  many seconds of CPU time. 0 is what the server itself may. These hold for
-  sessions of the server, and sshd's for those without it.
+  many seconds of CPU time. 0 is what the server itself may. These, and the
+  umask, hold for sessions without the server as well, where 0 is what sshd
+  lets them.
 
 Run it as the user that sshd lets people into; nobody else is served.
 SIGHUP, or :hg:`warmserver::reload`, makes the next server take over; SIGTERM,
@@ -84,10 +85,11 @@ Mercurial other than 7.2, chg has Mercurial's own server.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
-from mercurial import cmdutil, registrar
+from mercurial import cmdutil, extensions, registrar
 
 from ..fleet import edge, meta, settings
 from . import chg
@@ -122,6 +124,21 @@ def uisetup(ui: Any) -> None:
     """Register the settings that the fleet's extensions share."""
     settings.declare(ui)
     chg.setup(ui)
+
+
+def extsetup(_ui: Any) -> None:
+    """Have sessions that the server does not serve limited as well."""
+    with contextlib.suppress(KeyError):
+        pash = extensions.find(b'fleetpash')
+        extensions.wrapcommand(pash.cmdtable, b'pash::session', _limited)
+
+
+def _limited(orig: Any, ui: Any, *args: Any, **opts: Any) -> Any:
+    from . import limits
+
+    with edge.refusing():
+        limits.impose(limits.read(ui))
+    return orig(ui, *args, **opts)
 
 
 def reposetup(ui: Any, repo: Any) -> None:

@@ -51,8 +51,21 @@ def read(ui: Any) -> Limits:
     )
 
 
+_imposed = False
+
+
+def impose(limits: Limits) -> None:
+    """Impose the limits and the umask, unless this process has them."""
+    if not _imposed:
+        apply(limits)
+        if limits.umask is not None:
+            os.umask(limits.umask)
+
+
 def apply(limits: Limits) -> None:
     """Impose the limits on this process, for ever; the umask is not one."""
+    global _imposed
+    _imposed = True
     for kind, value in (
         (resource.RLIMIT_NOFILE, limits.files),
         (resource.RLIMIT_AS, limits.memory),

@@ -110,6 +110,8 @@ def test_a_session_has_the_limits_that_are_configured(tmp_path: Path) -> None:
         for _time in range(3):
             said = bare.served('rw', KEY).error
             assert said == b'77\n2097152\n99\n%d\n0026\n' % least
+        cold = bare.session('rw', KEY, warm=False).error
+        assert cold == said
 
 
 def test_without_any_they_are_those_of_the_server(tmp_path: Path) -> None:
