@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import mmap
+import os
 import random
 import re
 import struct
@@ -115,6 +116,8 @@ def feed(target: str, inputs: int, seed: int) -> Result:
             capture_output=True,
             text=True,
             errors='replace',
+            # It ends without taking anything away.
+            env={**os.environ, 'TMPDIR': folder},
         )
         match = _DONE.search(done.stderr)
         finding = ''
