@@ -1,8 +1,6 @@
 """Making, configuring and deleting a repository on every node of the fleet.
 
 Each of these is one entry, which this node then applies as all others do.
-What a repository's own hgrc may set is decided here: nothing that runs code,
-and nothing that says who may bypass what.
 """
 
 from __future__ import annotations
@@ -11,25 +9,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from mercurial import config, error
-
-from ..fleet import auditing, edge
+from ..fleet import auditing
 from ..fleet.core.entry import Entry, Kind
-from ..fleet.core.errors import NameRefused, SettingError
+from ..fleet.core.errors import NameRefused
 from ..fleet.core.ledger import RepoState
+from . import repohgrc
 from .follow import catch_up_patiently
 from .node import Hosted
 from .publish import publish
-
-CONFIGURABLE = (
-    *('web', 'phases', 'experimental', 'server'),
-    *('checks', 'checks.paths', 'readonly'),
-)
-# ... but for these items, or what starts like them.
-RESERVED = {
-    'checks': ('policy.', 'bypass.'),
-    'readonly': ('all',),
-}
 
 
 def create(ui: Any, hosted: Hosted, hgrc: str | None) -> None:
@@ -60,7 +47,7 @@ def edit(ui: Any, hosted: Hosted, change: Callable[[str], str]) -> None:
     _expect(hosted)
     state = catch_up_patiently(hosted).state
     new = change(hgrc(hosted.path))
-    check(f'the hgrc of {hosted.name}', new)
+    repohgrc.check(f'the hgrc of {hosted.name}', new)
     _publish(ui, hosted, Kind.CONFIG, state, new)
     catch_up_patiently(hosted)
 
@@ -72,45 +59,6 @@ def hgrc(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ''
-
-
-def check(name: str, content: str) -> config.config:
-    """Return an hgrc as Mercurial reads it; ``name`` is what errors call it.
-
-    Raises SettingError when a repository may not have it.
-    """
-
-    def include(other: bytes, **_options: Any) -> None:
-        raise SettingError(
-            f'{name}: a hosted repository may not include {edge.text(other)}',
-            'write all of it into one file',
-        )
-
-    # Mercurial's own parser: another one might read something else.
-    found = config.config()
-    try:
-        found.parse(edge.local(name), content.encode(), include=include)
-    except (ValueError, error.ConfigError) as problem:
-        raise unusable(name, problem) from None
-    for section in map(edge.text, found):
-        if section not in CONFIGURABLE:
-            raise SettingError(
-                f'{name}: a hosted repository may not set [{section}]',
-                f'it may set {", ".join(CONFIGURABLE)}',
-            )
-        for key, _value in found.items(edge.local(section)):
-            item = edge.text(key)
-            if item.startswith(RESERVED.get(section, ())):
-                raise SettingError(
-                    f'{name}: a hosted repository may not set {section}.{item}',
-                    'set it in the hgrc of the nodes',
-                )
-    return found
-
-
-def unusable(name: str, problem: Exception) -> SettingError:
-    """Return the error for a file that is no hgrc."""
-    return SettingError(f'{name} cannot be used as an hgrc: {problem}')
 
 
 def _expect(hosted: Hosted) -> None:

@@ -9,7 +9,7 @@ from mercurial.i18n import _
 
 from ..fleet import edge, idle
 from ..fleet.core.errors import NameRefused
-from . import changes, digest
+from . import changes, digest, repohgrc
 from .checkcommands import IDLE
 from .follow import catch_up_patiently
 from .node import Node
@@ -267,6 +267,6 @@ def _hgrc(path: bytes) -> str | None:
         with open(path, encoding='utf-8') as file:
             content = file.read()
     except (OSError, ValueError) as problem:
-        raise changes.unusable(edge.text(path), problem) from None
-    changes.check(edge.text(path), content)
+        raise repohgrc.unusable(edge.text(path), problem) from None
+    repohgrc.check(edge.text(path), content)
     return content

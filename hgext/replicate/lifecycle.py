@@ -15,9 +15,10 @@ from typing import Any
 from ..fleet import compat, failpoint, files
 from ..fleet.core import applied as records
 from ..fleet.core.applied import Applied, Step
+from ..fleet.core.errors import SettingError
 from ..fleet.core.ledger import Judged
 from ..fleet.edge import local, text
-from . import sums
+from . import repohgrc, sums
 from .node import Hosted
 from .opening import applying, open_repository
 
@@ -51,7 +52,7 @@ def create(
         ui.quiet = True
         new_repository(ui, temporary)
         inside = os.path.join(temporary, '.hg')
-        _write_hgrc(inside, entry.text)
+        _write_hgrc(hosted, inside, entry.text)
         after = replace(after, sums=sums.take(inside, {}))
         files.replace(
             os.path.join(inside, 'store', records.FILE), records.encode(after)
@@ -88,8 +89,16 @@ def put_in_place(hosted: Hosted, inside: str, after: Applied) -> Applied:
     return after
 
 
-def _write_hgrc(folder: str, content: str | None) -> None:
+def _write_hgrc(hosted: Hosted, folder: str, content: str | None) -> None:
+    """Write what an entry says, if it is anything that may be said."""
     path = os.path.join(folder, 'hgrc')
+    if content is not None:
+        try:
+            repohgrc.check(f'the hgrc of {hosted.name}', content)
+        except SettingError as problem:
+            # All nodes say No to it, and go on without.
+            hosted.node.ui.warn(local(f'{problem}; it is left out\n'))
+            content = None
     if content is None:
         files.remove(path)
     else:
@@ -106,7 +115,7 @@ def configure(
         if now.state.seq >= entry.seq:
             return now
         inside = os.path.join(hosted.path, '.hg')
-        _write_hgrc(inside, entry.text)
+        _write_hgrc(hosted, inside, entry.text)
         after = now.after(judged.state, None, 0)
         after = replace(after, sums=sums.take(inside, now.sums))
         files.replace(
