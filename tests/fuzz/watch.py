@@ -14,7 +14,7 @@ _STARTS = frozenset(
         *('os.forkpty', 'os.posix_spawn', 'os.spawn', 'pty.spawn'),
     }
 )
-_watched = False
+_watched = _hooked = False
 
 
 class Started(BaseException):
@@ -23,10 +23,10 @@ class Started(BaseException):
 
 def begin() -> None:
     """Let nothing be started from here on; harmless when repeated."""
-    global _watched
-    if not _watched:
+    global _watched, _hooked
+    if not _hooked:
         sys.addaudithook(_hook)
-    _watched = True
+    _watched = _hooked = True
 
 
 def end() -> None:
