@@ -24,17 +24,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Say which tests must be run by one process, one after the other.
 
     Those of a module may share a fleet.  Those of ``faults`` run whole fleets
     against the clock, and two of them at once would be too much of a load.
     """
-    for item in items:
-        folder, _slash, module = item.location[0].rpartition('/')
-        group = folder if folder.endswith('faults') else module
-        item.add_marker(pytest.mark.xdist_group(group))
+    folder, _slash, module = item.location[0].rpartition('/')
+    group = folder if folder.endswith('faults') else module
+    item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope='session')
