@@ -237,7 +237,7 @@ def test_too_few_copies_refuse_and_nothing_is_written(cluster):
         )
     )
     assert first.number == part['leader_id']
-    url = f'{place}?timeout=3'
+    url = f'{place}?timeout=10'
     with closing(open_ledger(url)) as ledger:
         assert ledger.append(E0, 'k', b'first') == 0
         second.kill()
