@@ -100,7 +100,7 @@ Umask and identity belong to the session
   $ cd ..
   $ door ann 'hg init x'
   hgfleet: a repository cannot be created with "hg init"
-  (ask an administrator of this fleet to create it)
+  (use "clone NAME" over SSH; see "help")
   [1]
   $ door none ''
   hgfleet: none is not known here
@@ -233,6 +233,7 @@ A server that is killed, or told to stop, is not missed
   (is "hg warmserver::serve" running?)
   [255]
   $ ls state
+  audit.log
   warm
   warm.lock
   $ door ann '' | head -n 1
