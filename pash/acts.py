@@ -31,6 +31,7 @@ _ITEMS = {
     'publishing': ('phases', 'publish', 'yes'),
     'obsolescence': ('experimental', 'evolution', 'no'),
 }
+_SAID = {'admin': 'administer'}
 _ON = {'publish': 'yes', 'evolution': 'all'}
 
 
@@ -145,7 +146,7 @@ def grants(asker: Asker, repo: str) -> Answer:
     both = [(who, str(verb)) for who, verb in rule.grants]
     both += [(who, 'act for others') for who in rule.actors]
     lines = [
-        f'{"everybody" if who == "*" else who} may {verb}\n'
+        f'{"everybody" if who == "*" else who} may {_SAID.get(verb, verb)}\n'
         for who, verb in both
     ]
     return Answer(
