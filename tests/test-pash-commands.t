@@ -442,3 +442,15 @@ What cannot be written down is not done.
   $ test -e p1/repos/users/ann/more
   [1]
   $ cp good.rc p1/hgrc
+
+A copy that fails half way leaves nothing behind.
+
+  $ printf '[hooks]\npretxnopen.no = false\n' >> p1/hgrc
+  $ door ann 'clone half big'
+  abort: pretxnopen.no hook exited with status 1
+  [40]
+  $ test -e p1/repos/users/ann/half
+  [1]
+  $ cp good.rc p1/hgrc
+  $ door ann 'clone half big' | head -n 1
+  users/ann/half is made, with all that big has; it is cloned with:
