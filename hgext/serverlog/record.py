@@ -8,6 +8,7 @@ it has taken, and what has been read and written meanwhile.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,7 @@ class Recorder:
         self._complain: Callable[[str], object] | None = complain
         self._now = now
         self._place: linelog.Place | None = None
+        self._opening = threading.Lock()
         self._rests_until = 0.0
 
     def write(self, event: str, fields: dict[str, Any]) -> None:
@@ -55,9 +57,7 @@ class Recorder:
                 },
                 _LONGEST,
             )
-            if self._place is None:
-                self._place = linelog.Place(self._url, SETTING, linelog.SERVICE)
-            self._place.write(line)
+            self._opened().write(line)
         except Exception as problem:  # noqa: BLE001 nobody is to be hurt
             self._rests_until = self._now() + _REST
             self._lost(problem)
@@ -70,6 +70,12 @@ class Recorder:
                 place.close()
             except OSError as problem:
                 self._lost(problem)
+
+    def _opened(self) -> linelog.Place:
+        with self._opening:
+            if self._place is None:
+                self._place = linelog.Place(self._url, SETTING, linelog.SERVICE)
+            return self._place
 
     def _lost(self, problem: Exception) -> None:
         complain, self._complain = self._complain, None

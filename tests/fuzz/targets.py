@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from mercurial import encoding
 from mercurial import ui as uimod
@@ -112,12 +113,10 @@ class _Server:
             ui.setconfig(b'fleet', item, value)
         ui.setconfig(b'access', b'**', b'staff:admin, *:read')
         self.ui = ui
-        known: Directory = _Known()
 
-        def opened(url: str, told: Any = None) -> Directory:
-            return known
 
-        adapters.open_directory = opened
+def _opened(url: str, told: Any = None) -> Directory:
+    return _Known()
 
 
 _server: list[_Server] = []
@@ -131,12 +130,12 @@ def a_session(data: bytes) -> bool:
     ui.fout, ui.ferr = io.BytesIO(), io.BytesIO()
     person, _nul, asked = data.partition(b'\0')
     asked = asked.replace(b'\0', b'')  # no variable can hold it
-    encoding.environ[b'HGFLEET_COMMAND'] = asked
-    watch.begin()
-    try:
+    with (
+        mock.patch.object(adapters, 'open_directory', _opened),
+        mock.patch.dict(encoding.environ, {b'HGFLEET_COMMAND': asked}),
+        watch.watching(),
+    ):
         code = session.run(ui, person.decode('utf-8', 'surrogateescape'))
-    finally:
-        watch.end()
     said, problem = ui.fout.getvalue(), ui.ferr.getvalue()
     assert b'Traceback' not in said + problem
     assert not list(Path(_server[0].folder).iterdir())

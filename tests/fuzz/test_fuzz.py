@@ -61,14 +61,11 @@ def test_a_gap_in_the_grammar_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_process_that_is_started_is_found() -> None:
-    watch.begin()
-    try:
+    with watch.watching():
         with pytest.raises(watch.Started):
             subprocess.run(['true'])
         with pytest.raises(watch.Started):
             os.system('true')
-    finally:
-        watch.end()
     subprocess.run(['true'], check=True)
 
 

@@ -1,12 +1,14 @@
 """Nothing may be started while input is looked at.
 
 Python tells an audit hook of every process that is to be started, whatever
-asks for it; from the first :func:`begin` on, each is a finding.
+asks for it; in the block of :func:`watching`, each is a finding.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _STARTS = frozenset(
     {
@@ -21,18 +23,17 @@ class Started(BaseException):
     """A process was to be started; not an Exception, so none swallows it."""
 
 
-def begin() -> None:
-    """Let nothing be started from here on; harmless when repeated."""
+@contextmanager
+def watching() -> Iterator[None]:
+    """Let nothing be started in this block."""
     global _watched, _hooked
     if not _hooked:
-        sys.addaudithook(_hook)
+        sys.addaudithook(_hook)  # it cannot be taken away
     _watched = _hooked = True
-
-
-def end() -> None:
-    """Stop watching, since a hook cannot be taken away."""
-    global _watched
-    _watched = False
+    try:
+        yield
+    finally:
+        _watched = False
 
 
 def _hook(event: str, arguments: object) -> None:

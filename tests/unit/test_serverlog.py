@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hgext3rd.fleet import linelog
 from hgext3rd.serverlog.http import Recorded
 from hgext3rd.serverlog.record import Recorder
 from testlib import wsgi
@@ -73,6 +74,28 @@ def test_threads_write_whole_lines_and_the_file_may_be_renamed(
     (tmp_path / NAME).rename(tmp_path / 'old')
     recorder.write('y', {})
     assert [said['event'] for said in lines(tmp_path)] == ['y']
+
+
+def test_threads_that_begin_at_once_open_one_place(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    class Slow(linelog.Place):
+        def __init__(self, url: str, setting: str, facility: int) -> None:
+            opened.append(url)
+            threading.Event().wait(0.1)
+            super().__init__(url, setting, facility)
+
+    monkeypatch.setattr(linelog, 'Place', Slow)
+    threads = [
+        threading.Thread(target=recorder.write, args=('x', {})) for _ in '12'
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(opened) == 1
 
 
 def served(environ: Any, start_response: Any) -> Iterable[bytes]:
