@@ -10,6 +10,7 @@ COUNT.failover = --kills
 COUNT.readback = --reads
 COUNT.leaks = --sessions
 COUNT.restarts = --restarts
+COUNT.shells = --restarts
 COUNT.hostile = --sessions
 
 # Another interpreter gets an environment of its own, next to .venv.
@@ -26,6 +27,7 @@ help:
 	@echo 'make readback  read what was pushed (N=20000, SEED=, ARGS=)'
 	@echo 'make leaks   look for what sessions leave behind (N=100000, SEED=, ARGS=)'
 	@echo 'make restarts  restart the warm server under load (N=200, SEED=, ARGS=)'
+	@echo 'make shells  the same for the servers of chg (N=200, SEED=, ARGS=)'
 	@echo 'make hostile  be rude to the warm server (N=40, SEED=, ARGS=)'
 	@echo 'make powercut  cut the power of ext4 disks, as root (N=, SEED=, ARGS=)'
 	@echo 'make fuzz    feed what takes input with nonsense (N=100000, SEED=, ARGS=)'
@@ -47,7 +49,7 @@ faults:
 	@exec $(VENV)/bin/python tests/faults/run.py --faults '$(N)' \
 		$(if $(SEED),--seed '$(SEED)') $(ARGS)
 
-failover readback leaks restarts hostile:
+failover readback leaks restarts shells hostile:
 	@tests/setup/environment --servers --python '$(PYTHON)' $(VENV)
 	@exec $(VENV)/bin/python tests/faults/$@.py --seed '$(SEED)' \
 		$(if $(filter command line environment,$(origin N)),$(COUNT.$@) '$(N)') \
@@ -77,5 +79,5 @@ clean:
 	rm -rf .venv .venv-* .venv*.lock build dist tests/names/*.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup up test faults failover readback leaks restarts hostile
+.PHONY: help setup up test faults failover readback leaks restarts shells hostile
 .PHONY: powercut fuzz lint format bench clean

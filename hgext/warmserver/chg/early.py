@@ -54,8 +54,7 @@ def leave_for(folder: Folder, address: bytes, key: str) -> None:
                 os.unlink(address)
             break
         if not folder.alive(key):
-            with suppress(OSError):
-                os.unlink(address)
+            # The link stays until it leads here: chg may be about to rename it.
             return
         time.sleep(_POLL)
     os._exit(0)

@@ -118,8 +118,15 @@ class Handler(chgserver.chgunixservicehandler):
 
     @property
     def replaced(self) -> bool:
-        """Whether another server listens on the same socket."""
-        return self._register is not None and not self._register.mine
+        """Whether another server listens on the same socket.
+
+        One that was started after the socket had been taken away does not.
+        """
+        return (
+            self._register is not None
+            and not self._register.mine
+            and super()._issocketowner()
+        )
 
     def unlinksocket(self, address: bytes) -> None:
         """Leave the address, if it is still the own one.
@@ -232,7 +239,10 @@ class Service(commandserver.unixforkingservice):
                 if not exiting and (self._retires or handler.shouldexit()):
                     drains = not handler.replaced
                     self._unlinksocket()
-                    os.close(self._holds)
+                    self._let_go()
+                    if drains:
+                        # Who looked the address up before is refused.
+                        self._sock.shutdown(socket.SHUT_RDWR)
                     exiting = True
                 if not exiting:
                     soon = self._replenish()
@@ -252,6 +262,12 @@ class Service(commandserver.unixforkingservice):
                     elif key.fileobj is self._mainipc:
                         self._handlemainipc(self._mainipc, selector)
         signal.set_wakeup_fd(-1)
+
+    def _let_go(self) -> None:
+        """Close this process's end of the leash, which may be closed."""
+        holds, self._holds = self._holds, -1
+        if holds >= 0:
+            os.close(holds)
 
     def _hear(self) -> None:
         """Take note of which workers are ready, or have begun to serve."""
@@ -357,7 +373,7 @@ class Service(commandserver.unixforkingservice):
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGCHLD, self._oldsigchldhandler)
-            os.close(self._holds)
+            self._let_go()
             for one in (self._news, self._waking, self._woken, self._mainipc):
                 one.close()
             commandserver._initworkerprocess()
