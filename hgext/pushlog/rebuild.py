@@ -16,6 +16,8 @@ from ..fleet.core import applied, names
 from ..fleet.core.entry import FENCE_KEY, Entry, Kind
 from ..fleet.core.errors import FleetError, NameRefused
 from ..fleet.core.ledger import RepoState, Verdict, fold
+from ..fleet.files import replace as whole_and_synced
+from ..fleet.files import sync_folder
 from ..fleet.ports import Ledger
 from . import store
 from .store import Push
@@ -106,19 +108,19 @@ def files(name: str, found: Sequence[Push]) -> tuple[bytes, bytes]:
 def replace(repo: Any, log: bytes, users: bytes) -> None:
     """Put the files in the place of the old ones; needs the store's lock.
 
-    Whoever reads meanwhile, or after a crash in between, finds the old
-    pushlog, the new one, or none.
+    Whoever reads meanwhile, or after a crash or a power cut in between, finds
+    the old pushlog, the new one, or none.
     """
     svfs = repo.unfiltered().svfs
     if svfs.tryread(store.USERS) != users:
         svfs.tryunlink(store.FILE)
+        sync_folder(edge.text(svfs.join(b'')))
         _write(svfs, store.USERS, users)
     _write(svfs, store.FILE, log)
 
 
 def _write(svfs: Any, name: bytes, data: bytes) -> None:
-    with svfs(name, b'wb', atomictemp=True) as file:
-        file.write(data)
+    whole_and_synced(edge.text(svfs.join(name)), data, sync=True)
 
 
 def _reached(repo: Any, name: str) -> int:
