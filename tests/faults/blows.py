@@ -16,7 +16,7 @@ from collections.abc import Callable
 from testlib.netproxy import Passage
 
 from .fleet import Fleet
-from .schedule import NETWORK, RELAYS, Action, Fault
+from .schedule import NETWORK, RELAYS, STORAGE, Action, Fault
 
 DAY = 86_400
 SLOWNESS = 0.2
@@ -44,6 +44,8 @@ def strike(fleet: Fleet, action: Action, session: int) -> int:
         return _relay(fleet, action)
     if fault in NETWORK:
         return _disturb(fleet, action, [action.victim], _PASSAGES[fault])
+    if fault in STORAGE:
+        return _store(fleet, action)
     assert fleet.brokers is not None
     if fault is Fault.OUTAGE:
         return _disturb(fleet, action, fleet.brokers.names, Passage.CUT)
@@ -108,6 +110,15 @@ def _disturb(
         brokers.disturb(names, passage, SLOWNESS)
         time.sleep(action.lasting)
         brokers.disturb(names, Passage.OPEN)
+    return 1
+
+
+def _store(fleet: Fleet, action: Action) -> int:
+    assert fleet.storage is not None
+    with fleet.troubles.window():
+        fleet.storage.disturb(action.fault)
+        time.sleep(action.lasting)
+        fleet.storage.disturb(Fault.NONE)
     return 1
 
 

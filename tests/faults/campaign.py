@@ -18,6 +18,7 @@ from .fleet import Fleet, Impatient, Node, serves, until
 from .pusher import Worker
 from .schedule import Action, Deed, Fault, Mix, Scene, schedule
 from .stock import Stock
+from .storage import Storage
 from .watcher import Watcher
 
 Pictures = dict[str, dict[str, picture.Picture | None]]
@@ -31,6 +32,8 @@ publish = no
 evolution = all
 """
 _SETTINGS = {'partitions': '2', 'lease': '1.5', 'inline-limit': '4 KB'}
+# So that nearly every push needs the store.
+_SMALL = {'inline-limit': '512'}
 ROUND = 100
 HELD_UP = 5
 MIRRORS = 2
@@ -51,6 +54,7 @@ class Plan:
     workers: int = 2
     ledger: str = 'sqlite'
     mix: Mix | None = None
+    blobs: str = 'dir'
 
     @property
     def faulty(self) -> Mix:
@@ -64,7 +68,7 @@ class Plan:
             f'python tests/faults/run.py --faults {self.faults} '
             f'--seed {self.seed} --ledger {self.ledger} '
             f'--mix {self.faulty.value} --primaries {self.primaries} '
-            f'--workers {self.workers}'
+            f'--workers {self.workers} --blobs {self.blobs}'
         )
 
 
@@ -79,6 +83,7 @@ class Report:
     entries: int = 0
     superseded: int = 0
     glances: int = 0
+    stored: int = 0
     seconds: float = 0.0
 
     def closing(self) -> str:
@@ -117,6 +122,7 @@ class Campaign:
             drafting=frozenset(DRAFTING),
             mix=plan.faulty,
             brokers=BROKERS if fleet.brokers else 0,
+            storage=fleet.storage is not None,
         )
         self.workers = [
             Worker(
@@ -304,6 +310,8 @@ class Campaign:
                 report.told[one.verdict.value] += 1
         report.entries = sum(page.valid for page in now.pages)
         report.superseded = len(now.pages) - report.entries
+        if self.fleet.storage is not None:
+            report.stored = self.fleet.storage.stored
 
     def _find(self, kind: Kind, words: str) -> None:
         self.report.findings.append(Finding(kind, words))
@@ -351,13 +359,17 @@ def _fleet(plan: Plan) -> Iterator[Fleet]:
                     PATIENCE,
                 )
             )
+        storage = None
+        if plan.blobs == 's3':
+            storage = opened.enter_context(Storage(plan.folder / 's3'))
         fleet = Fleet(
             plan.folder,
             plan.primaries,
             MIRRORS,
-            settings=_SETTINGS,
+            settings=_SETTINGS | (_SMALL if storage else {}),
             extensions={'mishap': MISHAP} if plan.faulty in _CLOCKS else None,
             brokers=brokers,
+            storage=storage,
         )
         yield opened.enter_context(fleet)
 

@@ -29,6 +29,7 @@ from .trouble import Troubles
 if TYPE_CHECKING:
     from .book import Source
     from .brokers import Brokers
+    from .storage import Storage
 
 HG = str(Path(sys.prefix, 'bin', 'hg'))
 DOOR = Path(__file__).with_name('door')
@@ -54,7 +55,7 @@ role = {role}
 root = {folder}/repos
 state = {folder}/state
 ledger = {ledger}
-blobs = file://{blobs}
+blobs = {blobs}
 [replicate]
 {settings}"""
 
@@ -148,7 +149,8 @@ class Fleet:
 
     ``settings`` go into the section ``[replicate]`` of every hgrc,
     ``extensions`` (name to path) into ``[extensions]``.  With ``brokers`` the
-    ledger is there, and every primary has a relay.
+    ledger is there, and every primary has a relay; with ``storage`` the
+    blobs are there.
     """
 
     def __init__(
@@ -159,9 +161,11 @@ class Fleet:
         settings: dict[str, str] | None = None,
         extensions: dict[str, Path] | None = None,
         brokers: Brokers | None = None,
+        storage: Storage | None = None,
     ) -> None:
         self.folder = folder
         self.brokers = brokers
+        self.storage = storage
         self.troubles = Troubles()
         self.ledger = folder / 'ledger' / 'ledger.db'
         self.blobs = folder / 'blobs'
@@ -192,7 +196,9 @@ class Fleet:
                 role=role,
                 folder=folder,
                 ledger=self._url(name),
-                blobs=self.blobs,
+                blobs=(
+                    self.storage.url if self.storage else f'file://{self.blobs}'
+                ),
                 extensions=''.join(f'{k} = {v}\n' for k, v in loaded),
                 settings=''.join(f'{k} = {v}\n' for k, v in settings),
             )
@@ -304,7 +310,8 @@ class Fleet:
     def environment(self, node: Node | None = None) -> dict[str, str]:
         """Return the environment of a process of ``node``, or of nobody."""
         hgrc = str(node.hgrc) if node else ''
-        return {**PLAIN, 'HGRCPATH': hgrc, 'LC_ALL': 'C'}
+        keys = self.storage.environ if self.storage else {}
+        return {**PLAIN, 'HGRCPATH': hgrc, 'LC_ALL': 'C', **keys}
 
     def dark(self, node: Node) -> Path:
         """Return the file that is there while a node has no power."""

@@ -8,7 +8,8 @@ exit code is 1.  The folder of a run that found something is kept.
 ``--mix`` is what goes wrong: ``kills`` only kills, ``stops`` stops processes
 and sets clocks as well (the default with SQLite), and ``kafka`` does all that
 and something to relays, brokers and the network (the default with
-``--ledger kafka``, which runs three brokers).
+``--ledger kafka``, which runs three brokers).  With ``--blobs s3`` the blobs
+are in a store that fails as well.
 
 With ``--races N`` nobody is killed: N pushes to one repository go through
 several primaries at once.  With ``--simulate N`` nothing but the repositories
@@ -45,6 +46,7 @@ def main(argv: list[str]) -> int:
     add('--faults', type=int, default=500, metavar='N')
     add('--seed', default='', help='any text; without, a new one is made up')
     add('--ledger', choices=tuple(WORKERS), default='sqlite')
+    add('--blobs', choices=('dir', 's3'), default='dir')
     add('--mix', choices=('kills', 'stops', 'kafka'), help='see above')
     add('--primaries', type=int, default=1, metavar='N')
     add('--races', type=int, default=0, metavar='N', help='only race N pushes')
@@ -89,6 +91,7 @@ def planned(campaign: Any, options: argparse.Namespace) -> Any:
         primaries=options.primaries,
         workers=options.workers or WORKERS[options.ledger],
         ledger=options.ledger,
+        blobs=options.blobs,
         mix=campaign.Mix(options.mix) if options.mix else None,
     )
 
@@ -110,6 +113,7 @@ def tell(report: Report) -> None:
     print(
         f'{report.entries} entries, {report.superseded} superseded, '
         f'{report.glances} glances, {report.seconds:.0f} s'
+        + (f', {report.stored} blobs' if report.stored else '')
     )
     struck = ((fault.value, count) for fault, count in report.faults.items())
     for words, count in sorted(struck):

@@ -51,6 +51,13 @@ class Fault(enum.Enum):
     OUTAGE = 'all nodes cut off from the brokers for a while'
     BROKER = 'a broker killed, and away for a while'
     STOP_BROKER = 'a broker stopped for a while'
+    STORE_ERROR = 'the blob store out of order for a while (500)'
+    STORE_BUSY = 'the blob store too busy for a while (503)'
+    STORE_AWAY = 'the blob store away for a while'
+    STORE_DEAF = 'the answers of the blob store lost for a while'
+    STORE_SLOW = 'the blob store slow for a while'
+    STORE_CUT = 'what the blob store sends cut short for a while'
+    STORE_FLIP = 'a wrong byte in what the blob store sends'
 
 
 @dataclass(frozen=True)
@@ -101,11 +108,18 @@ RELAY_POINTS = ('relay.before', 'relay.appended')
 RELAYS = frozenset({Fault.RELAY, Fault.RELAY_POINT, Fault.STOP_RELAY})
 NETWORK = frozenset({Fault.CUT, Fault.HOLD, Fault.MUTE, Fault.SLOW})
 BROKERS = frozenset({Fault.BROKER, Fault.STOP_BROKER})
+STORAGE = frozenset(
+    {
+        *(Fault.STORE_ERROR, Fault.STORE_BUSY, Fault.STORE_AWAY),
+        *(Fault.STORE_DEAF, Fault.STORE_SLOW, Fault.STORE_CUT),
+        Fault.STORE_FLIP,
+    }
+)
 # What begins, and is over a while later.
 LASTING = frozenset(
     {
         *(Fault.STOP_SESSION, Fault.STOP_DAEMON, Fault.CLOCK, Fault.RELAY),
-        *(Fault.STOP_RELAY, *NETWORK, Fault.OUTAGE, *BROKERS),
+        *(Fault.STOP_RELAY, *NETWORK, Fault.OUTAGE, *BROKERS, *STORAGE),
     }
 )
 LONGEST = 6.0
@@ -142,6 +156,7 @@ _KAFKA = {
     Fault.BROKER: 6,
     Fault.STOP_BROKER: 4,
 }
+_STORAGE = dict.fromkeys(sorted(STORAGE, key=lambda one: one.name), 6)
 
 
 class Mix(enum.Enum):
@@ -165,7 +180,8 @@ _MIXES: dict[Mix, dict[Fault, int]] = {
 class Scene:
     """What a schedule may choose from.
 
-    ``drafting`` are those of the repositories that are not publishing.
+    ``drafting`` are those of the repositories that are not publishing;
+    ``storage`` says that the blob store can fail as well.
     """
 
     primaries: Sequence[str]
@@ -174,6 +190,7 @@ class Scene:
     drafting: frozenset[str]
     mix: Mix = Mix.KILLS
     brokers: int = 0
+    storage: bool = False
 
 
 def schedule(seed: str, worker: str, scene: Scene) -> Iterator[Action]:
@@ -195,7 +212,8 @@ def _action(
     points: Sequence[str] = SESSION_POINTS
     if deed is Deed.ARRANGE:
         repo, points = f'x-{worker}', ARRANGING_POINTS
-    fault = _weighted(chance, _MIXES[scene.mix])
+    weights = _MIXES[scene.mix] | (_STORAGE if scene.storage else {})
+    fault = _weighted(chance, weights)
     if fault is Fault.DAEMON_POINT:
         points = DAEMON_POINTS
     if fault is Fault.RELAY_POINT:

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from testlib import kafka
+from testlib import kafka, swift
 
 from . import campaign
 from .campaign import Plan, Report
 from .checker import Finding, Kind
-from .schedule import BROKERS, LASTING, NETWORK, RELAYS, Fault, Mix
+from .schedule import BROKERS, LASTING, NETWORK, RELAYS, STORAGE, Fault, Mix
 
 THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
 KILLS = 120 if THOROUGH else 40
 STOPS = 120 if THOROUGH else 20
 CUTS = 60 if THOROUGH else 12
+STORE = 60 if THOROUGH else 12
 PUSHES = 200 if THOROUGH else 30
 # Two primaries can meet all that one can, and more.
 PRIMARIES = (1, 2) if THOROUGH else (2,)
@@ -63,6 +64,18 @@ def test_faults_of_kafka_lose_nothing(tmp_path: Path) -> None:
         assert struck & NETWORK
         assert struck & (BROKERS | RELAYS)
         assert struck & {Fault.STOP_DAEMON, Fault.STOP_SESSION}
+
+
+def test_faults_of_the_blob_store_lose_nothing(tmp_path: Path) -> None:
+    plan = Plan(tmp_path / 'fleet', SEED, STORE, 2, workers=3, blobs='s3')
+    try:
+        report = campaign.run(plan)
+    except swift.Unavailable as reason:
+        pytest.skip(f'Swift: {reason}')
+    assert not report.findings, _words(report)
+    assert report.faults.total() >= STORE
+    assert STORAGE & set(report.faults)
+    assert report.stored
 
 
 def test_two_primaries_never_diverge(tmp_path: Path) -> None:

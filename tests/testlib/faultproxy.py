@@ -30,6 +30,7 @@ class Fault:
     status      the server is said to answer ``at`` and ``code``, and not asked
     forget      the server does it, and the connection is closed unanswered
     cut         the answer's body ends early
+    late        the server is asked ``at`` milliseconds later
     hush        the answer's body goes on no more, and nothing is closed
     flip        the answer's body has a wrong byte
     shorten     the answer is that of an object that has only ``at`` bytes
@@ -129,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.kind == 'status':
             self._say(fault.at, {}, _SAID.format(fault.code).encode())
             return
+        if fault.kind == 'late':
+            self.server.ending.wait(fault.at / 1000)
         if fault.kind == 'spoil':
             body = _flipped(body, fault.at)
         headers = dict(self.headers.items())
@@ -155,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if self.command == 'HEAD':
             headers['Content-Length'] = answer.getheader('Content-Length', '0')
-        if fault.kind == 'flip':
+        if fault.kind == 'flip' and data:
             data = _flipped(data, fault.at)
         if fault.kind == 'shorten':
             data = data[: fault.at]
@@ -188,4 +191,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _flipped(data: bytes, at: int) -> bytes:
+    at %= len(data)
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
