@@ -18,6 +18,17 @@ from typing import BinaryIO, Protocol
 from .core.entry import Record as Record
 
 
+class Batch(list[Record]):
+    """Records of a stream, in order, and how far it has been read.
+
+    All that was asked for and is below the position ``upto`` is in here.
+    """
+
+    def __init__(self, records: Iterable[Record], upto: int) -> None:
+        super().__init__(records)
+        self.upto = upto
+
+
 @dataclass(frozen=True)
 class Blob:
     """The name of immutable bytes: their SHA-256 (hex) and their size."""
@@ -58,7 +69,7 @@ class Ledger(Protocol):
         position: int,
         keys: Collection[str] | None = None,
         limit: int = 1000,
-    ) -> list[Record]:
+    ) -> Batch:
         """Return at most ``limit`` records from ``position`` on, in order.
 
         With ``keys``, only records with one of these keys.  Raises
@@ -70,10 +81,13 @@ class Ledger(Protocol):
         """Return the position after the last record."""
         ...
 
-    def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
+    def wait(
+        self, positions: Mapping[str, int], timeout: float
+    ) -> frozenset[str]:
         """Block until a stream has grown past its position.
 
-        Returns False when ``timeout`` (seconds) ran out first.
+        Returns the streams that may have, none when ``timeout`` (seconds)
+        ran out first.
         """
         ...
 

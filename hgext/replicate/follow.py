@@ -13,7 +13,7 @@ from ..fleet import files
 from ..fleet.core.applied import Applied
 from ..fleet.core.entry import Kind, Record
 from ..fleet.core.errors import FleetError, OutOfReach, Quarantined
-from ..fleet.core.ledger import Judged, Verdict, fold
+from ..fleet.core.ledger import Judged, Verdict, fold, reached
 from ..fleet.edge import local
 from . import boot
 from .node import Hosted
@@ -28,8 +28,13 @@ _PAUSE = 0.02
 _RENEWING = (Kind.CREATE, Kind.DELETE)
 
 
-def catch_up(hosted: Hosted, repo: Any = None) -> Applied:
+def catch_up(
+    hosted: Hosted, repo: Any = None, end: int | None = None
+) -> Applied:
     """Apply all entries of one repository that are still missing.
+
+    With ``end``, those below that position are enough.  What is returned
+    tells how far the ledger was read.
 
     ``repo`` is the open repository where the caller has one; then the
     caller must hold its lock.  Raises Doubted, LedgerUnavailable,
@@ -57,9 +62,11 @@ def catch_up(hosted: Hosted, repo: Any = None) -> Applied:
             repo = repo if hosted.identity() == known else None
             leapt = True
             continue
-        if not batch:
-            break
         applied = follow(hosted, applied, batch, repo)
+        state = reached(applied.state, batch.upto)
+        applied = replace(applied, state=state)
+        if not batch or (end is not None and state.position >= end):
+            break
     if leapt:
         # What was less than had been shown already is no longer.
         files.remove(hosted.quarantine)

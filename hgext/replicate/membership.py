@@ -41,6 +41,7 @@ from .node import Node, stream
 
 # A lease is renewed when a third of it has passed.
 _RENEWALS = 3
+_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -221,12 +222,12 @@ class Membership:
         if self._floor is None:
             self._floor = self._ends(ledger)
         while True:
-            batch = ledger.read(STREAM, self._read_to)
-            if not batch:
-                break
+            batch = ledger.read(STREAM, self._read_to, limit=_BATCH)
             for record in batch:
                 self._hear(record)
                 self._read_to = record.offset + 1
+            if len(batch) < _BATCH:
+                break
         for partition in self._partitions():
             self._barriers[partition] = barrier.barrier(
                 self._members,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..fleet import failpoint
 from ..fleet.core import entry as entries
-from ..fleet.core.entry import Entry
+from ..fleet.core.entry import Entry, Record
 from ..fleet.core.errors import (
     EntryUnreadable,
     Fenced,
@@ -19,7 +19,7 @@ from ..fleet.core.errors import (
     OutcomeUnknown,
     Superseded,
 )
-from ..fleet.core.ledger import Judged, RepoState, Verdict, fold
+from ..fleet.core.ledger import Judged, RepoState, Verdict, fold, reached
 from .node import Hosted
 
 
@@ -31,18 +31,17 @@ def publish(hosted: Hosted, state: RepoState, entry: Entry) -> Judged:
     OutcomeUnknown when neither is known.
     """
     what = f'{hosted.name}, entry {entry.seq}'
+    value = entries.encode(entry)
     failpoint.hit('publish.before')
     try:
-        offset = hosted.node.ledger.append(
-            hosted.stream, entry.key, entries.encode(entry)
-        )
+        offset = hosted.node.ledger.append(hosted.stream, entry.key, value)
     except OutcomeUnknown as problem:
         raise _unknown(what, problem) from None
     except (LedgerUnavailable, LedgerFull) as problem:
         raise type(problem)(f'{what}: {problem}', problem.hint) from None
     failpoint.hit('publish.appended')
     try:
-        judged = judge(hosted, state, offset)
+        judged = judge(hosted, state, Record(offset, entry.key, value))
     except LedgerUnavailable as problem:
         raise _unknown(what, problem) from None
     if judged.verdict is Verdict.HALTED:
@@ -72,22 +71,27 @@ def fenced(hosted: Hosted) -> Fenced:
     )
 
 
-def judge(hosted: Hosted, state: RepoState, offset: int) -> Judged:
-    """Return what the log up to ``offset`` says of the record there."""
-    while True:
+def judge(hosted: Hosted, state: RepoState, own: Record) -> Judged:
+    """Return what the log up to our own record says of that.
+
+    Where everything before it has been read, it need not be read back.
+    """
+    while own.offset != state.position:
         batch = hosted.node.ledger.read(
             hosted.stream, state.position, hosted.keys
         )
         for record in batch:
             judged = fold(state, record)
-            if record.offset == offset or judged.verdict is Verdict.HALTED:
+            if record.offset == own.offset or judged.verdict is Verdict.HALTED:
                 return judged
             state = judged.state
         if not batch:
             raise LedgerUnavailable(
-                f'the ledger does not show record {offset} of '
+                f'the ledger does not show record {own.offset} of '
                 f'{hosted.stream} that it has just accepted'
             )
+        state = reached(state, batch.upto)
+    return fold(state, own)
 
 
 def _unknown(what: str, problem: LedgerError) -> OutcomeUnknown:

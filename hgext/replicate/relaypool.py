@@ -257,11 +257,11 @@ def perform(ledger: Ledger, request: Request) -> Sequence[Message]:
             return [Number(offset)]
         case Read(stream, position, keys, limit):
             found = ledger.read(stream, position, keys, limit)
-            return list(relay.portions(found))
+            return list(relay.portions(found, found.upto))
         case End(stream):
             return [Number(ledger.end(stream))]
         case Wait(positions, timeout):
-            return [Waited(ledger.wait(positions, timeout))]
+            return [Waited(bool(ledger.wait(positions, timeout)))]
 
 
 def look(ledger: Ledger, jobs: Sequence[Job]) -> list[bool]:

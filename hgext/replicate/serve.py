@@ -21,7 +21,7 @@ import json
 import os
 import queue
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,9 @@ _LONGEST_WAIT = 1.0
 _POSITIONS = 'positions.json'
 _BUSY_PAUSE = 0.05
 _FIRST_PAUSE = 0.5
+_LEISURE = 0.3
+# Parts of a lease, of which leisure is at most one.
+_LEISURES = 10
 _LONGEST_PAUSE = 20.0
 
 
@@ -138,15 +141,18 @@ class Follower:
         )
         return max(0.0, due - now)
 
-    def step(self) -> bool:
+    def step(self, grown: Collection[str] | None = None) -> bool:
         """Apply at most one batch of each partition; tell if any was new.
 
-        What was new before a step failed is told of by the next one.
+        Only those streams are read that have ``grown``; all if that is not
+        known.  What was new before a step failed is told of by the next one.
         """
         self._put_aside()
         self._recall()
         self._news = self._retry() or self._news
         for partition in self.positions:
+            if grown is not None and stream(partition) not in grown:
+                continue
             before = self.positions[partition]
             batch = self._read(partition)
             self._news = self._news or self.positions[partition] != before
@@ -233,7 +239,7 @@ class Follower:
             boot.guard(hosted)
             there = end is not None and hosted.applied().state.position >= end
             if not there or hosted.unfinished:
-                catch_up(hosted, self._repository(hosted))
+                catch_up(hosted, self._repository(hosted), end)
         except error.LockHeld as problem:
             reason = f'{hosted.name} is locked by {problem.locker!r}'
             self._put_off(hosted, reason, _BUSY_PAUSE)
@@ -363,6 +369,50 @@ def _tell(health: Health, its: Settings) -> None:
     listen(health, its.ready)
 
 
+@dataclass
+class Round:
+    """What a daemon does again and again: wait, apply, acknowledge."""
+
+    node: Node
+    follower: Follower
+    membership: Membership
+    health: Health
+    stop: daemon.Stop
+    grown: frozenset[str] | None = None
+    """The streams that may hold news; None when that is not known.
+
+    To ask a ledger on another machine for the end of each would take long.
+    """
+
+    def go(self) -> None:
+        """Do it once; raises FleetError."""
+        grown, self.grown = self.grown, None
+        node, follower = self.node, self.follower
+        news = follower.step(grown)
+        self.health.step()
+        if news:
+            self.membership.acknowledge(
+                node.ledger, follower.positions, follower.waiting
+            )
+            self.grown = frozenset()
+            return
+        patience = min(_LONGEST_WAIT, follower.until_retry())
+        with self.stop.waiting():
+            self.grown = node.ledger.wait(follower.streams(), patience)
+        if self.grown:
+            self.stop.pause(leisure(node.settings))
+
+
+def leisure(its: Settings) -> float:
+    """Return the seconds that news may wait on this node.
+
+    Mirrors are waited for.  On a primary, most news is what a push has just
+    written, which is still at work there and wants the machine; and whoever
+    comes next catches up by itself.
+    """
+    return _LEISURE if its.role == 'primary' else 0.0
+
+
 def _announce(node: Node) -> None:
     its = node.settings
     node.ui.status(edge.local(f'{its.node}: following {its.ledger}\n'))
@@ -391,25 +441,15 @@ def serve(node: Node) -> None:
         health.step(str(problem))
         complain(problem)
 
-    def follow_on() -> None:
-        news = follower.step()
-        health.step()
-        if news:
-            membership.acknowledge(
-                node.ledger, follower.positions, follower.waiting
-            )
-        else:
-            patience = min(_LONGEST_WAIT, follower.until_retry())
-            with stop.waiting():
-                node.ledger.wait(follower.streams(), patience)
-
     # A ledger belongs to one thread; the node's own is this one's.
     ledger = functools.cache(lambda: adapters.open_ledger(its.ledger))
 
     def attend() -> None:
         membership.attend(ledger())
         health.begin(ledger())
-        ledger().wait({STREAM: membership.position}, membership.until_next())
+        until = membership.until_next()
+        if ledger().wait({STREAM: membership.position}, until):
+            stop.pause(min(leisure(its), its.lease / _LEISURES))
 
     examiner = recovery.Examiner(node, stop, complain)
     beside = (
@@ -423,9 +463,10 @@ def serve(node: Node) -> None:
         daemon.Beside(lambda: recovery.keep_synced(node, stop, complain)),
     )
     _announce(node)
-    daemon.run(follow_on, stop, hindered)
+    one = Round(node, follower, membership, health, stop)
+    daemon.run(one.go, stop, hindered)
     health.step('it is being stopped')
-    for one in beside:
-        one.join(2.0)
+    for each in beside:
+        each.join(2.0)
     node.ledger.close()
     held.close()

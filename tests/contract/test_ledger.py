@@ -94,7 +94,12 @@ def test_any_read_agrees_with_a_plain_list(ledger, seed):
             for record in model[position:]
             if keys is None or record.key in keys
         ]
-        assert ledger.read(E0, position, keys, limit) == wanted[:limit]
+        found = ledger.read(E0, position, keys, limit)
+        assert found == wanted[:limit]
+        told = [record for record in wanted if record.offset < found.upto]
+        assert (found.upto >= position, told) == (True, found)
+        if len(found) < limit and keys != []:
+            assert found.upto == max(position, len(model))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,7 @@ def test_wait_returns_at_once_when_there_is_something(ledger):
     fill(ledger, 'a')
     start = time.monotonic()
     assert ledger.wait({E0: 0}, 30)
-    assert ledger.wait({'entries-1': 0, E0: 0}, 30)
+    assert E0 in ledger.wait({'entries-1': 0, E0: 0}, 30)
     assert time.monotonic() - start < 10
 
 

@@ -38,7 +38,7 @@ from hgext3rd.fleet.core.errors import (
     LedgerUnavailable,
     OutcomeUnknown,
 )
-from hgext3rd.fleet.ports import Blob, Blobs, Ledger, Record
+from hgext3rd.fleet.ports import Batch, Blob, Blobs, Ledger
 from hgext3rd.replicate.membership import Membership
 from hgext3rd.replicate.node import Node as RealNode
 from hgext3rd.replicate.opening import open_repository
@@ -146,7 +146,7 @@ class FailingLedger:
         position: int,
         keys: Collection[str] | None = None,
         limit: int = 1000,
-    ) -> list[Record]:
+    ) -> Batch:
         if self._world.strikes(Trouble.READ):
             raise LedgerUnavailable('simulated')
         return self._inner.read(stream, position, keys, limit)
@@ -154,7 +154,9 @@ class FailingLedger:
     def end(self, stream: str) -> int:
         return self._inner.end(stream)
 
-    def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
+    def wait(
+        self, positions: Mapping[str, int], timeout: float
+    ) -> frozenset[str]:
         return self._inner.wait(positions, 0)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from hgext3rd.fleet.ports import Record
+from hgext3rd.fleet.ports import Batch, Record
 
 COMPACTED = frozenset({'members'})
 
@@ -50,7 +50,7 @@ class MemoryLedger:
         position: int,
         keys: Collection[str] | None = None,
         limit: int = 1000,
-    ) -> list[Record]:
+    ) -> Batch:
         """Return at most ``limit`` records from ``position`` on."""
         self.between('read')
         found = [
@@ -58,16 +58,23 @@ class MemoryLedger:
             for one in self._streams.get(stream, ())
             if one.offset >= position and (keys is None or one.key in keys)
         ]
+        upto = max(position, self.end(stream))
+        if len(found) > limit:
+            upto = found[limit - 1].offset + 1 if limit else position
         self.between('was read')
-        return found[:limit]
+        return Batch(found[:limit], upto)
 
     def end(self, stream: str) -> int:
         """Return the position after the last record."""
         return self._ends.get(stream, 0)
 
-    def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
-        """Tell whether a stream has grown; never blocks."""
-        return any(self.end(stream) > at for stream, at in positions.items())
+    def wait(
+        self, positions: Mapping[str, int], timeout: float
+    ) -> frozenset[str]:
+        """Return the streams that have grown; never blocks."""
+        return frozenset(
+            stream for stream, at in positions.items() if self.end(stream) > at
+        )
 
     def close(self) -> None:
         """Do nothing; there is nothing to let go of."""

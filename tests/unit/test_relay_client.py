@@ -105,7 +105,7 @@ def _left_alone(path: str) -> RelayLedger:
 
 
 def test_a_break_while_reading_is_certain(path: str) -> None:
-    half = frames.encode(frames.Records((), more=True))
+    half = frames.encode(frames.Records((), 0, more=True))
     with (
         Puppet(path, WELCOME, 1, b''.join(half)),
         closing(RelayLedger(path)) as near,

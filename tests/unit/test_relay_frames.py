@@ -56,7 +56,10 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Declined, texts),
     st.builds(Working),
     st.builds(Number, numbers),
-    st.builds(Records, st.lists(records, max_size=5).map(tuple), st.booleans()),
+    st.builds(
+        *(Records, st.lists(records, max_size=5).map(tuple)),
+        *(numbers, st.booleans()),
+    ),
     st.builds(Waited, st.booleans()),
     st.builds(
         *(Failed, st.sampled_from(sorted(relay._KINDS)), texts, texts, numbers)
@@ -157,9 +160,10 @@ def test_a_changed_message_is_garbled_or_another(
         {'is': 'Wait', 'positions': {}, 'timeout': -1},
         {'is': 'Wait', 'positions': {'a': 1.5}, 'timeout': 1},
         {'is': 'Failed', 'kind': 'KeyError', 'message': '', 'hint': ''},
-        {'is': 'Records', 'records': [[0, 'k', 1]], 'more': False},
-        {'is': 'Records', 'records': [[0, 'k', -1]], 'more': False},
-        {'is': 'Records', 'records': [[0, 'k']], 'more': False},
+        {'is': 'Records', 'records': [[0, 'k', 1]], 'upto': 1, 'more': False},
+        {'is': 'Records', 'records': [[0, 'k', -1]], 'upto': 1, 'more': False},
+        {'is': 'Records', 'records': [[0, 'k']], 'upto': 1, 'more': False},
+        {'is': 'Records', 'records': [], 'more': False},
     ],
 )
 def test_what_is_no_message(said: object) -> None:
@@ -170,8 +174,9 @@ def test_what_is_no_message(said: object) -> None:
 def test_a_body_belongs_to_something() -> None:
     with pytest.raises(Garbled, match='body'):
         told(framed({'is': 'End', 'stream': 's'}, b'x'))
+    none = {'is': 'Records', 'records': [], 'upto': 0, 'more': False}
     with pytest.raises(Garbled, match='shorter'):
-        told(framed({'is': 'Records', 'records': [], 'more': False}, b'x'))
+        told(framed(none, b'x'))
 
 
 def test_deep_nesting_is_garbled() -> None:
@@ -208,10 +213,11 @@ def test_values_are_not_copied() -> None:
 
 def test_a_large_answer_is_told_in_portions() -> None:
     some = [Record(at, 'k', bytes(400_000)) for at in range(10)]
-    said = list(relay.portions(some))
+    said = list(relay.portions(some, 12))
     assert [one.more for one in said] == [True, True, True, False]
     assert [each for one in said for each in one.records] == some
-    assert list(relay.portions([])) == [Records(())]
+    assert {one.upto for one in said} == {12}
+    assert list(relay.portions([], 7)) == [Records((), 7)]
 
 
 @pytest.mark.parametrize('kind', sorted(relay._KINDS))

@@ -57,6 +57,21 @@ def test_what_the_ledger_keeps_back_is_not_the_repositorys_fault(
     assert 'other' in (tmp_path / 'm1/repos/demo/.hg/hgrc').read_text()
 
 
+def test_only_what_has_grown_is_read(tmp_path: Path) -> None:
+    first = make_node(tmp_path, partitions='2')
+    mirror = make_node(tmp_path, 'm1', 'mirror', partitions='2')
+    follower = Follower(mirror)
+    Flaky(mirror, 'entries-1', keyed=False)
+    names = (f'demo{n}' for n in range(100))
+    name = next(n for n in names if first.hosted(n).partition == 0)
+    create(first, name)
+    assert not follower.step(frozenset())
+    assert follower.step({'entries-0'})
+    assert mirror.hosted(name).applied().state.seq == 1
+    with pytest.raises(LedgerUnavailable):
+        follower.step({'entries-1'})
+
+
 def test_what_was_new_before_a_partition_failed_is_told(
     tmp_path: Path,
 ) -> None:

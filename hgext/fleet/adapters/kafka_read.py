@@ -22,7 +22,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition, errors
 
 from ..core.errors import OutOfReach
-from ..ports import Record
+from ..ports import Batch, Record
 from .kafka_client import CLOSING, LARGEST, Held, options, renamed
 from .kafka_url import Place
 
@@ -135,15 +135,15 @@ class Reader:
         position: int,
         keys: Collection[str] | None,
         limit: int,
-    ) -> list[Record]:
+    ) -> Batch:
         """Return up to ``limit`` records from ``position`` on."""
         if limit <= 0 or (keys is not None and not keys):
-            return []
+            return Batch((), position)
         try:
             with renamed(self._place, f'read {stream}'):
                 end = self._consumer.ends([stream])[stream]
                 if position >= end:
-                    return []
+                    return Batch((), position)
                 self._seek(stream, position)
                 return self._take(end, keys, limit)
         except BaseException:
@@ -166,7 +166,7 @@ class Reader:
 
     def _take(
         self, end: int, keys: Collection[str] | None, limit: int
-    ) -> list[Record]:
+    ) -> Batch:
         """Read on to ``end``, or until there is enough."""
         wanted = None if keys is None else frozenset(keys)
         found: list[Record] = []
@@ -179,10 +179,12 @@ class Reader:
             for record in batch:
                 if wanted is None or record.key in wanted:
                     found.append(record)
+        upto = self._next
         if len(found) > limit:
             # Those left over are to be read again.
             self._next = -1
-        return found[:limit]
+            upto = found[limit - 1].offset + 1
+        return Batch(found[:limit], upto)
 
     def _poll(self, deadline: float, most: int) -> list[Record]:
         left = deadline - time.monotonic()
@@ -226,8 +228,10 @@ class Watcher:
         self._streams: frozenset[str] = frozenset()
         self._at: dict[str, int] = {}
 
-    def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
-        """Block until a stream has grown past its position, or time is up."""
+    def wait(
+        self, positions: Mapping[str, int], timeout: float
+    ) -> frozenset[str]:
+        """Block until streams have grown past their positions; say which."""
         deadline = time.monotonic() + timeout
         try:
             with renamed(self._place, f'wait for {", ".join(positions)}'):
@@ -241,14 +245,19 @@ class Watcher:
         self._streams = frozenset()
         self._consumer.close()
 
-    def _wait(self, positions: Mapping[str, int], deadline: float) -> bool:
+    def _wait(
+        self, positions: Mapping[str, int], deadline: float
+    ) -> frozenset[str]:
         if self._streams and self._streams != frozenset(positions):
             # The brokers may hold back an answer about other streams, and
             # it would hold up the question about these.
             self.close()
         ends = self._consumer.ends(positions)
-        if any(ends[stream] > at for stream, at in positions.items()):
-            return True
+        grown = frozenset(
+            stream for stream, at in positions.items() if ends[stream] > at
+        )
+        if grown:
+            return grown
         consumer = self._consumer.get()
         parts = {self._consumer.part(stream): stream for stream in positions}
         if not self._streams:
@@ -262,11 +271,15 @@ class Watcher:
         while (left := deadline - time.monotonic()) > 0:
             found = consumer.poll(timeout_ms=int(left * 1000) + 1)
             for part, records in found.items():
-                stream = parts[part]
-                self._at[stream] = records[-1].offset + 1
-                if self._at[stream] > positions[stream]:
-                    return True
-        return False
+                self._at[parts[part]] = records[-1].offset + 1
+            grown = frozenset(
+                stream
+                for stream, at in positions.items()
+                if self._at[stream] > at
+            )
+            if grown:
+                return grown
+        return frozenset()
 
 
 def _record(found: Any) -> Record:

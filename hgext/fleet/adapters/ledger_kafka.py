@@ -27,7 +27,7 @@ import os
 from collections.abc import Collection, Mapping
 from weakref import WeakSet
 
-from ..ports import Record
+from ..ports import Batch
 from .kafka_append import Appender
 from .kafka_read import Reader, Watcher
 from .kafka_url import parse
@@ -60,7 +60,7 @@ class KafkaLedger:
         position: int,
         keys: Collection[str] | None = None,
         limit: int = 1000,
-    ) -> list[Record]:
+    ) -> Batch:
         """Return at most ``limit`` records from ``position`` on, in order.
 
         With ``keys``, only records with one of these keys.  Raises
@@ -74,11 +74,13 @@ class KafkaLedger:
         self._owner.check()
         return self._reader.end(stream)
 
-    def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
+    def wait(
+        self, positions: Mapping[str, int], timeout: float
+    ) -> frozenset[str]:
         """Block until a stream has grown past its position.
 
-        Returns False when ``timeout`` (seconds) ran out first.  Raises
-        LedgerUnavailable.
+        Returns the streams that may have, none when ``timeout`` (seconds)
+        ran out first.  Raises LedgerUnavailable.
         """
         self._owner.check()
         return self._watcher.wait(positions, timeout)

@@ -47,7 +47,7 @@ from ..core.relay import (
     Welcome,
     Working,
 )
-from ..ports import Ledger, Record
+from ..ports import Batch, Ledger, Record
 from . import unixsocket
 from .owner import Owner
 
@@ -100,7 +100,7 @@ class RelayLedger:
         position: int,
         keys: Collection[str] | None = None,
         limit: int = 1000,
-    ) -> list[Record]:
+    ) -> Batch:
         """Return at most ``limit`` records from ``position`` on, in order.
 
         With ``keys``, only records with one of these keys.  Raises
@@ -108,17 +108,20 @@ class RelayLedger:
         """
         chosen = None if keys is None else frozenset(keys)
         request = Read(stream, position, chosen, limit)
-        return list(self._ask(request, Records, f'read {stream}').records)
+        found = self._ask(request, Records, f'read {stream}')
+        return Batch(found.records, found.upto)
 
     def end(self, stream: str) -> int:
         """Return the position after the last record; LedgerUnavailable."""
         return self._ask(End(stream), Number, f'find the end of {stream}').value
 
-    def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
+    def wait(
+        self, positions: Mapping[str, int], timeout: float
+    ) -> frozenset[str]:
         """Block until a stream has grown past its position.
 
-        Returns False when ``timeout`` (seconds) ran out first.  Raises
-        LedgerUnavailable.
+        Returns the streams that may have, none when ``timeout`` (seconds)
+        ran out first.  Raises LedgerUnavailable.
         """
         deadline = time.monotonic() + timeout
         left = max(timeout, 0.0)
@@ -127,10 +130,10 @@ class RelayLedger:
             request = Wait(dict(positions), some)
             doing = f'wait for {", ".join(positions)}'
             if self._ask(request, Waited, doing, some).grown:
-                return True
+                return frozenset(positions)
             left = deadline - time.monotonic()
             if left <= 0:
-                return False
+                return frozenset()
 
     def close(self) -> None:
         """Let go of the connection; harmless when repeated."""
@@ -255,7 +258,7 @@ class _Link:
                 found += said.records
                 if said.more:
                     continue
-                said = Records(tuple(found))
+                said = Records(tuple(found), said.upto)
             if isinstance(said, wanted | Failed | Declined):
                 return said
             raise Garbled(f'its answer is {type(said).__name__}')
@@ -331,7 +334,7 @@ class NearLedger:
         position: int,
         keys: Collection[str] | None = None,
         limit: int = 1000,
-    ) -> list[Record]:
+    ) -> Batch:
         """Return at most ``limit`` records from ``position`` on, in order.
 
         With ``keys``, only records with one of these keys.  Raises
@@ -343,11 +346,13 @@ class NearLedger:
         """Return the position after the last record; LedgerUnavailable."""
         return self._ask(lambda near: near.end(stream))
 
-    def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
+    def wait(
+        self, positions: Mapping[str, int], timeout: float
+    ) -> frozenset[str]:
         """Block until a stream has grown past its position.
 
-        Returns False when ``timeout`` (seconds) ran out first.  Raises
-        LedgerUnavailable.
+        Returns the streams that may have, none when ``timeout`` (seconds)
+        ran out first.  Raises LedgerUnavailable.
         """
         deadline = time.monotonic() + timeout
         return self._ask(

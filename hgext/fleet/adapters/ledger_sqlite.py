@@ -29,7 +29,7 @@ import time
 from collections.abc import Collection, Mapping
 from weakref import WeakSet
 
-from ..ports import Record
+from ..ports import Batch
 from .doorbell import Doorbell
 from .owner import Owner
 from .streamfile import StreamFile
@@ -83,7 +83,7 @@ class SqliteLedger:
         position: int,
         keys: Collection[str] | None = None,
         limit: int = 1000,
-    ) -> list[Record]:
+    ) -> Batch:
         """Return at most ``limit`` records from ``position`` on, in order.
 
         With ``keys``, only records with one of these keys.  Raises
@@ -95,22 +95,27 @@ class SqliteLedger:
         """Return the position after the last record; LedgerUnavailable."""
         return self._file(stream).end(stream)
 
-    def wait(self, positions: Mapping[str, int], timeout: float) -> bool:
+    def wait(
+        self, positions: Mapping[str, int], timeout: float
+    ) -> frozenset[str]:
         """Block until a stream has grown past its position.
 
-        Returns False when ``timeout`` (seconds) ran out first.  Raises
-        LedgerUnavailable.
+        Returns the streams that may have, none when ``timeout`` (seconds)
+        ran out first.  Raises LedgerUnavailable.
         """
         self._owner.check()
         deadline = time.monotonic() + timeout
         self._bell.hang()
         while True:
             self._bell.hush()
-            if any(self.end(stream) > at for stream, at in positions.items()):
-                return True
+            grown = frozenset(
+                stream
+                for stream, at in positions.items()
+                if self.end(stream) > at
+            )
             left = deadline - time.monotonic()
-            if left <= 0:
-                return False
+            if grown or left <= 0:
+                return grown
             self._bell.listen(left)
 
     def close(self) -> None:

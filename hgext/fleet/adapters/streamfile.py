@@ -41,7 +41,7 @@ from ..core.errors import (
     OutcomeUnknown,
     SettingError,
 )
-from ..ports import Record
+from ..ports import Batch, Record
 
 VERSION = 1
 PATIENCE = 10.0
@@ -128,13 +128,15 @@ class StreamFile:
         position: int,
         keys: Collection[str] | None,
         limit: int,
-    ) -> list[Record]:
+    ) -> Batch:
         """Return up to ``limit`` records from ``position`` on."""
         limit = max(limit, 0)
         with self._session(f'read {stream}') as database:
             if keys is None:
                 rows = database.execute(_READ, (stream, position, limit))
-                return [Record(*row) for row in rows]
+                records = [Record(*row) for row in rows]
+                upto = records[-1].offset + 1 if records else position
+                return Batch(records, upto)
             # One snapshot for all keys: else a record of the first key could
             # be passed over for a later one of the second.
             database.execute('BEGIN')
@@ -145,8 +147,12 @@ class StreamFile:
             records = [Record(*row) for row in islice(merge(*found), limit)]
             for cursor in found:
                 cursor.close()
+            if len(records) < limit:
+                upto = max(position, _end(database, stream))
+            else:
+                upto = records[-1].offset + 1 if records else position
             database.execute('COMMIT')
-            return records
+            return Batch(records, upto)
 
     def end(self, stream: str) -> int:
         """Return the position after the last record."""

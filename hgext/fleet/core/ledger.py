@@ -56,7 +56,7 @@ class Verdict(enum.Enum):
 class RepoState:
     """What a prefix of the log says about one repository.
 
-    ``position`` is the offset after the last record that was folded in,
+    ``position`` is an offset below which all records are folded in,
     ``halted`` why folding stopped, with the offset in ``halted_at``.
     """
 
@@ -109,6 +109,11 @@ def fold(state: RepoState, record: Record) -> Judged:
             digest=entry.digest,
         )
     return Judged(record, verdict, after, entry)
+
+
+def reached(state: RepoState, position: int) -> RepoState:
+    """Return the state when no more records are below ``position``."""
+    return replace(state, position=max(state.position, position))
 
 
 def _verdict(state: RepoState, entry: Entry) -> Verdict:

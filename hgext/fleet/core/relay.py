@@ -34,7 +34,7 @@ from . import errors
 from .entry import Record
 from .errors import FleetError, OutOfReach
 
-VERSION = 1
+VERSION = 2
 LONGEST_HEAD = 4 << 20
 LONGEST_BODY = 64 << 20
 LONGEST_WAIT = 60.0
@@ -124,9 +124,13 @@ class Number(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Some records; with ``more``, another such message follows."""
+    """Some records, and the position up to which was read.
+
+    With ``more``, another such message follows.
+    """
 
     records: tuple[Record, ...]
+    upto: int
     more: bool = False
 
 
@@ -174,17 +178,17 @@ _KINDS: dict[str, type[FleetError]] = {
 }
 
 
-def portions(records: Iterable[Record]) -> Iterator[Records]:
+def portions(records: Iterable[Record], upto: int) -> Iterator[Records]:
     """Yield the answer to a Read, in messages of a moderate size."""
     some: list[Record] = []
     size = 0
     for record in records:
         if some and size >= _PORTION:
-            yield Records(tuple(some), more=True)
+            yield Records(tuple(some), upto, more=True)
             some, size = [], 0
         some.append(record)
         size += len(record.key) + len(record.value)
-    yield Records(tuple(some))
+    yield Records(tuple(some), upto)
 
 
 def encode(message: Message) -> list[bytes]:
@@ -367,7 +371,9 @@ _MAKERS: dict[str, Callable[[_Fields, bytes], Message]] = {
     'Declined': lambda f, _: Declined(f.text('reason')),
     'Working': lambda f, _: Working(),
     'Number': lambda f, _: Number(f.number('value')),
-    'Records': lambda f, body: Records(f.records(body), f.truth('more')),
+    'Records': lambda f, body: Records(
+        f.records(body), f.number('upto'), f.truth('more')
+    ),
     'Waited': lambda f, _: Waited(f.truth('grown')),
     'Failed': lambda f, _: Failed(
         f.kind(), f.text('message'), f.text('hint'), f.number('start')
