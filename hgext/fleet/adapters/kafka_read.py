@@ -28,6 +28,11 @@ from .kafka_url import Place
 
 _BATCH = 1000
 _FIRST_PATIENCE = 0.25
+# Seconds for which an answer of the brokers is enough, and the shortest wait
+# for which it is; records that are looked at once more rather than asking.
+_TRUST = 0.9
+_LEAST = 0.1
+_NEAR = 8
 
 
 class Consumer:
@@ -227,6 +232,7 @@ class Watcher:
         )
         self._streams: frozenset[str] = frozenset()
         self._at: dict[str, int] = {}
+        self._asked = 0.0
 
     def wait(
         self, positions: Mapping[str, int], timeout: float
@@ -252,34 +258,51 @@ class Watcher:
             # The brokers may hold back an answer about other streams, and
             # it would hold up the question about these.
             self.close()
-        ends = self._consumer.ends(positions)
-        grown = frozenset(
-            stream for stream, at in positions.items() if ends[stream] > at
-        )
-        if grown:
-            return grown
-        consumer = self._consumer.get()
+        if not self._is_there(positions, deadline):
+            self._go(positions)
         parts = {self._consumer.part(stream): stream for stream in positions}
+        while not (grown := self._grown(positions)):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            found = self._consumer.get().poll(timeout_ms=int(left * 1000) + 1)
+            for part, records in found.items():
+                self._at[parts[part]] = records[-1].offset + 1
+        return grown
+
+    def _is_there(self, positions: Mapping[str, int], deadline: float) -> bool:
+        """Tell whether going on from where the consumer is will do.
+
+        For whoever waits again and again that saves a question each time;
+        but only an answer shows that the brokers are still there.
+        """
+        now = time.monotonic()
+        if now > self._asked + _TRUST or deadline < now + _LEAST:
+            return False
+        return bool(self._streams) and all(
+            0 <= at - self._at[stream] <= _NEAR
+            for stream, at in positions.items()
+        )
+
+    def _go(self, positions: Mapping[str, int]) -> None:
+        """Be at the ends of these streams."""
+        ends = self._consumer.ends(positions)
+        self._asked = time.monotonic()
+        consumer = self._consumer.get()
+        parts = {stream: self._consumer.part(stream) for stream in positions}
         if not self._streams:
-            consumer.assign(list(parts))
+            consumer.assign(list(parts.values()))
             self._streams = frozenset(positions)
             self._at = {}
-        for part, stream in parts.items():
+        for stream, part in parts.items():
             if self._at.get(stream) != ends[stream]:
                 consumer.seek(part, ends[stream])
                 self._at[stream] = ends[stream]
-        while (left := deadline - time.monotonic()) > 0:
-            found = consumer.poll(timeout_ms=int(left * 1000) + 1)
-            for part, records in found.items():
-                self._at[parts[part]] = records[-1].offset + 1
-            grown = frozenset(
-                stream
-                for stream, at in positions.items()
-                if self._at[stream] > at
-            )
-            if grown:
-                return grown
-        return frozenset()
+
+    def _grown(self, positions: Mapping[str, int]) -> frozenset[str]:
+        return frozenset(
+            stream for stream, at in positions.items() if self._at[stream] > at
+        )
 
 
 def _record(found: Any) -> Record:
