@@ -142,7 +142,11 @@ class Pool:
     ) -> None:
         self._open = open_ledger
         self._complain = complain
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        # One for those who call, and one for those who watch: to wake a
+        # thread that has nothing to do takes time from the one that has.
+        self._called = threading.Condition(lock)
+        self._watched = threading.Condition(lock)
         self._lanes = Lanes()
         self._waits: list[Job] = []
         self._stopping = False
@@ -155,19 +159,21 @@ class Pool:
 
     def submit(self, job: Job) -> None:
         """Have a request done."""
-        with self._changed:
+        with self._called:
             if isinstance(job.request, Wait):
                 self._waits.append(job)
+                self._watched.notify()
             else:
                 self._lanes.add(job.request.stream, job)
-            self._changed.notify_all()
+                self._called.notify()
 
     def stop(self, patience: float) -> None:
         """End the threads; at most for ``patience`` seconds wait for them."""
         deadline = time.monotonic() + patience
-        with self._changed:
+        with self._called:
             self._stopping = True
-            self._changed.notify_all()
+            self._called.notify_all()
+            self._watched.notify_all()
         for each in self._threads:
             each.join(max(0.0, deadline - time.monotonic()))
 
@@ -181,17 +187,17 @@ class Pool:
             stream, job = taken
             if not job.abandoned:
                 job.done(self._outcome(held, job))
-            with self._changed:
+            with self._called:
+                # What that makes ready, this thread will take.
                 self._lanes.release(stream)
-                self._changed.notify_all()
         held.close()
 
     def _next(self) -> tuple[str, Job] | None:
-        with self._changed:
+        with self._called:
             while not (taken := self._lanes.take()):
                 if self._stopping:
                     return None
-                self._changed.wait()
+                self._called.wait()
             return taken
 
     def _outcome(self, held: Held, job: Job) -> list[bytes]:
@@ -237,13 +243,13 @@ class Pool:
 
     def _waiting(self) -> list[Job]:
         """Return all who are to be waited for; nobody: it is over."""
-        with self._changed:
+        with self._watched:
             while not self._stopping:
                 found = [one for one in self._waits if not one.abandoned]
                 self._waits = []
                 if found:
                     return found
-                self._changed.wait()
+                self._watched.wait()
             return []
 
 

@@ -57,6 +57,7 @@ _NAMES = (
 )
 _OURS = frozenset({b'replicate', b'pushlog', b'fleetpash', b'warmserver'})
 _NOBODY = 'nobody'
+_BEYOND = 1 << 62
 
 
 def blind() -> None:
@@ -134,8 +135,7 @@ def _consult(ui: Any) -> None:
         return
     hosted = node.hosted(names.repository(_NOBODY))
     try:
-        end = node.ledger.end(hosted.stream)
-        node.ledger.read(hosted.stream, end, hosted.keys)
+        node.ledger.read(hosted.stream, _BEYOND, hosted.keys)
     finally:
         node.ledger.close()
 

@@ -317,7 +317,8 @@ class Life:
                 self._daemons[name] = follower, membership
             follower, membership = self._daemons[name]
             membership.attend(node.ledger)
-            if follower.step():
+            grown = node.ledger.wait(follower.streams(), 0)
+            if follower.step(grown):
                 membership.acknowledge(
                     node.ledger, follower.positions, follower.waiting
                 )
