@@ -15,7 +15,9 @@ from ..fleet.core.entry import Kind, Record
 from ..fleet.core.errors import FleetError, OutOfReach, Quarantined
 from ..fleet.core.ledger import Judged, Verdict, fold, reached
 from ..fleet.edge import local
+from ..fleet.ports import Batch
 from . import boot
+from .news import News
 from .node import Hosted
 from .opening import applying, open_repository
 from .perform import perform
@@ -29,12 +31,15 @@ _RENEWING = (Kind.CREATE, Kind.DELETE)
 
 
 def catch_up(
-    hosted: Hosted, repo: Any = None, end: int | None = None
+    hosted: Hosted,
+    repo: Any = None,
+    end: int | None = None,
+    news: News | None = None,
 ) -> Applied:
     """Apply all entries of one repository that are still missing.
 
-    With ``end``, those below that position are enough.  What is returned
-    tells how far the ledger was read.
+    With ``end``, those below that position are enough, and ``news`` may be
+    what would be read first.  What is returned tells how far was read.
 
     ``repo`` is the open repository where the caller has one; then the
     caller must hold its lock.  Raises Doubted, LedgerUnavailable,
@@ -53,9 +58,7 @@ def catch_up(
             repo, applied = None, began
     while True:
         try:
-            batch = hosted.node.ledger.read(
-                hosted.stream, applied.state.position, hosted.keys
-            )
+            batch = _next(hosted, applied, news)
         except OutOfReach as problem:
             known = hosted.identity()
             applied = bootstrap().leap(hosted, applied, problem.start)
@@ -71,6 +74,13 @@ def catch_up(
         # What was less than had been shown already is no longer.
         files.remove(hosted.quarantine)
     return applied
+
+
+def _next(hosted: Hosted, applied: Applied, news: News | None) -> Batch:
+    position = applied.state.position
+    if news is not None and news.position == position:
+        return news.batch
+    return hosted.node.ledger.read(hosted.stream, position, hosted.keys)
 
 
 def bootstrap() -> Any:

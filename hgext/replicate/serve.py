@@ -21,7 +21,7 @@ import json
 import os
 import queue
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,7 @@ from . import boot, recovery, shelf, walker
 from .follow import catch_up
 from .health import Health, listen
 from .membership import Membership
+from .news import Known
 from .node import Hosted, Identity, Node, stream
 from .opening import open_repository
 
@@ -80,6 +81,7 @@ class Follower:
         self.positions = self._load()
         self.waiting: dict[str, Retry] = {}
         self._news = False
+        self._known = Known()
         # The (partition, position) from which on a repository is put off.
         self._put_off_from: dict[str, tuple[int, int]] = {}
         self._open: OrderedDict[str, tuple[Identity, Any]] = OrderedDict()
@@ -161,7 +163,8 @@ class Follower:
                 self.hear(partition, batch)
                 for name, end in _ends(batch).items():
                     if name not in self.waiting:
-                        self._guarded(name, end)
+                        self._guarded(name, end, batch)
+                self._known.passed(partition, batch)
                 self.positions[partition] = batch[-1].offset + 1
         if self._news:
             self._save()
@@ -184,6 +187,7 @@ class Follower:
                 for name in self._all(partition):
                     if name not in self.waiting:
                         self._guarded(name)
+                self._known = Known()
                 self.positions[partition] = problem.start
 
     def _all(self, partition: int) -> set[str]:
@@ -219,7 +223,9 @@ class Follower:
             self._guarded(name)
         return bool(due)
 
-    def _guarded(self, key: str, end: int | None = None) -> None:
+    def _guarded(
+        self, key: str, end: int | None = None, batch: Sequence[Record] = ()
+    ) -> None:
         """Have a repository catch up, at least to the position ``end``.
 
         It reads for itself what it lacks.  The batch at hand may not be all
@@ -230,6 +236,7 @@ class Follower:
         if hosted is None:
             self.waiting.pop(key, None)
             return
+        news = self._known.news(hosted, batch)
         refused = hosted.refused()
         if refused is not None and refused.cause is Cause.DAMAGED:
             # Only a new copy ends that.
@@ -239,7 +246,8 @@ class Follower:
             boot.guard(hosted)
             there = end is not None and hosted.applied().state.position >= end
             if not there or hosted.unfinished:
-                catch_up(hosted, self._repository(hosted), end)
+                catch_up(hosted, self._repository(hosted), end, news)
+            self._known.left(hosted, end)
         except error.LockHeld as problem:
             reason = f'{hosted.name} is locked by {problem.locker!r}'
             self._put_off(hosted, reason, _BUSY_PAUSE)

@@ -200,9 +200,9 @@ class Watched(Follower):
         super().__init__(node)
         self.tried: list[str] = []
 
-    def _guarded(self, key: str, end: int | None = None) -> None:
+    def _guarded(self, key: str, *more: Any) -> None:
         self.tried.append(key)
-        super()._guarded(key, end)
+        super()._guarded(key, *more)
 
 
 def test_the_daemon_leaves_a_damaged_copy_alone_until_it_is_made_anew(

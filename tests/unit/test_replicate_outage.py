@@ -48,6 +48,8 @@ def test_what_the_ledger_keeps_back_is_not_the_repositorys_fault(
     hgrc.write_text('[web]\ndescription = other\n')
     commands.config_command(first.ui, b'demo', str(hgrc).encode())
     flaky = Flaky(mirror, mirror.hosted('demo').stream, keyed=True)
+    # It knows nothing of what an earlier life has read.
+    follower = Follower(mirror)
     with pytest.raises(LedgerUnavailable):
         follower.step()
     assert (follower.positions, follower.waiting) == (settled, {})
