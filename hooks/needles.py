@@ -1,14 +1,18 @@
-"""Which words a line must have for a regular expression to match in it.
+"""Which lines a regular expression may match in: those with some words.
 
 Searching for a few words is far quicker than for an expression.  What is
 found is looked at with the expression itself, so nothing changes but the
-time.  The words come from the expression as Python parses it; where there are
-none in it, every line is looked at.
+time.  The words come from the expression as Python parses it.
+
+Most secrets are long runs of letters and digits, which few lines have.  Where
+each match of an expression has such a run, only these lines are searched.
+Where there is neither in an expression, every line is looked at.
 """
 
 from __future__ import annotations
 
 import re
+import string
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,27 +27,62 @@ else:
 
 _SHORTEST = 2
 _MOST = 40
-# What depends on where a line begins or ends, or may.
-_BOUND = re.compile(r'[\^$]|\(\?[<=!]|\\[bBAZ]')
+# What runs are of; and whatever is not ASCII, since that may be a letter or
+# a digit as well.
+_SOLID = frozenset((string.ascii_letters + string.digits + '_-+/\\').encode())
+_MARK = b'x'
+_MARKS = bytes(
+    _MARK[0] if byte in _SOLID or byte > 127 else ord(' ')
+    for byte in range(256)
+)
+_LONG = 20
+_ZERO_WIDTH = (ops.AT, ops.ASSERT, ops.ASSERT_NOT)
+_SOLID_KINDS = (ops.CATEGORY_DIGIT, ops.CATEGORY_WORD)
+
+
+class Text:
+    """Lines to be searched: as they are, and in lower case.
+
+    ``runs`` is the same with one mark for all bytes that runs are of.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.lower = data.lower()
+        self.runs = data.translate(_MARKS)
+
+    @property
+    def dense(self) -> Text | None:
+        """The lines that have a long run, if any."""
+        if _MARK * _LONG not in self.runs:
+            return None
+        starts = _each(self.data, self.runs, _MARK * _LONG)
+        return Text(b'\n'.join(map(self.line, starts)))
+
+    def line(self, start: int) -> bytes:
+        """Return the line that begins there."""
+        end = self.data.find(b'\n', start)
+        return self.data[start : end if end >= 0 else len(self.data)]
 
 
 @dataclass(frozen=True)
 class Rule:
     """What every line has that one expression matches in.
 
-    It has one word of each of ``sets``, the most telling first, and that many
-    bytes.  Words are in lower case, unless ``exact``.
+    It has one word of each of ``sets``, the most telling first, that many
+    bytes, and a run of that many.  Words are in lower case, unless ``exact``.
     """
 
     sets: tuple[frozenset[bytes], ...]
     least: int
     exact: bool
+    run: int = 0
 
     @staticmethod
     def of(rule: re.Pattern[str]) -> Rule:
         """Return it for one expression."""
         exact = not _ignores_case(rule)
-        parsed = parser.parse(rule.pattern)
+        parsed = parser.parse(rule.pattern, rule.flags)
         found = sorted(
             (one for one in _candidates(parsed) if _worth(one) > (0, 0)),
             key=_worth,
@@ -53,57 +92,71 @@ class Rule:
             frozenset((w if exact else w.lower()).encode() for w in one)
             for one in found
         )
-        return Rule(sets, int(parsed.getwidth()[0]), exact)
+        return Rule(sets, int(parsed.getwidth()[0]), exact, _longest(parsed))
 
-    def starts(self, text: bytes, lower: bytes) -> Iterator[int]:
+    @property
+    def tells(self) -> bool:
+        """Whether it is known what to search for."""
+        return bool(self.sets) or self.run >= _LONG
+
+    def starts(self, text: Text) -> Iterator[int]:
         """Yield where lines begin that may match."""
-        where = text if self.exact else lower
-        first, *others = self.sets
-        for word in first:
-            at = where.find(word)
-            while at >= 0:
-                start = where.rfind(b'\n', 0, at) + 1
-                end = where.find(b'\n', at)
-                end = end if end >= 0 else len(where)
-                if end - start >= self.least:
-                    line = where[start:end]
-                    if all(any(one in line for one in set_) for set_ in others):
+        where = text.data if self.exact else text.lower
+        if not self.sets:
+            yield from _each(where, text.runs, _MARK * self.run)
+            return
+        for word in self.sets[0]:
+            if word in where:
+                for start in _each(where, where, word):
+                    end = where.find(b'\n', start)
+                    end = end if end >= 0 else len(where)
+                    if self._fits(where[start:end], text.runs[start:end]):
                         yield start
-                at = where.find(word, end)
+
+    def _fits(self, line: bytes, runs: bytes) -> bool:
+        return (
+            len(line) >= self.least
+            and all(any(one in line for one in set_) for set_ in self.sets[1:])
+            and (self.run < _LONG or _MARK * self.run in runs)
+        )
 
 
 @dataclass(frozen=True)
 class Needles:
     """What lines have that any of several expressions matches in.
 
-    Where nothing is known of one, every line may match; but when all are
-    ``free``, only in a text that does.
+    Where nothing is known of one, every line may match.  ``dense`` says that
+    only lines with a long run do.
     """
 
     rules: tuple[Rule, ...]
-    free: bool = False
+    dense: bool = False
 
     @staticmethod
     def of(rules: Iterable[re.Pattern[str]]) -> Needles:
         """Return it for several expressions together."""
-        rules = list(rules)
-        found = tuple(Rule.of(rule) for rule in rules)
-        if all(rule.sets for rule in found):
-            return Needles(found)
-        free = not any(_BOUND.search(one.pattern) for one in rules)
-        return Needles((), free)
+        found = tuple(map(Rule.of, rules))
+        if not all(rule.tells for rule in found):
+            return Needles(())
+        return Needles(found, all(rule.run >= _LONG for rule in found))
 
-    def lines(self, text: bytes, lower: bytes) -> Iterator[bytes]:
-        """Yield each line that may match, once; ``lower`` is in lower case."""
+    def lines(self, text: Text) -> list[bytes]:
+        """Return the lines that may match, each once, in order."""
         if not self.rules:
-            yield from text.split(b'\n')
-            return
-        starts = {
-            start for rule in self.rules for start in rule.starts(text, lower)
-        }
-        for start in sorted(starts):
-            end = text.find(b'\n', start)
-            yield text[start : end if end >= 0 else len(text)]
+            return text.data.split(b'\n')
+        starts: set[int] = set()
+        for rule in self.rules:
+            starts.update(rule.starts(text))
+        return [text.line(start) for start in sorted(starts)] if starts else []
+
+
+def _each(data: bytes, where: bytes, wanted: bytes) -> Iterator[int]:
+    """Yield where lines begin that have it; where is like data, but marked."""
+    at = where.find(wanted)
+    while at >= 0:
+        yield data.rfind(b'\n', 0, at) + 1
+        end = data.find(b'\n', at)
+        at = where.find(wanted, end) if end >= 0 else -1
 
 
 def _ignores_case(rule: re.Pattern[str]) -> bool:
@@ -153,3 +206,61 @@ def _candidates(parsed: Any) -> Iterator[frozenset[str]]:
             yield _needed(value[2])
     if run:
         yield frozenset({run})
+
+
+def longest(pattern: str) -> int:
+    """Return how long a run every match has at least."""
+    return _longest(parser.parse(pattern))
+
+
+def _longest(parsed: Any) -> int:
+    best = run = 0
+    for item in parsed:
+        op, value = item
+        if op in _ZERO_WIDTH:
+            continue
+        if _is_solid(item):
+            run += _width(item)
+            best = max(best, run)
+            continue
+        run = 0
+        if op is ops.SUBPATTERN:
+            best = max(best, _longest(value[-1]))
+        elif op is ops.BRANCH:
+            best = max(best, min(map(_longest, value[1])))
+        elif op is ops.MAX_REPEAT and value[0] > 0:
+            best = max(best, _longest(value[2]))
+    return best
+
+
+def _is_solid(item: Any) -> bool:
+    """Tell whether all that it matches is a part of a run."""
+    op, value = item
+    if op is ops.LITERAL:
+        return value > 127 or value in _SOLID
+    if op is ops.RANGE:
+        asked = range(value[0], min(value[1], 127) + 1)
+        return all(one in _SOLID for one in asked)
+    if op is ops.CATEGORY:
+        return value in _SOLID_KINDS
+    if op is ops.IN:
+        return all(map(_is_solid, value))
+    if op is ops.SUBPATTERN:
+        return all(map(_is_solid, value[-1]))
+    if op is ops.BRANCH:
+        return all(_is_solid(one) for some in value[1] for one in some)
+    if op is ops.MAX_REPEAT:
+        return all(map(_is_solid, value[2]))
+    return op in _ZERO_WIDTH
+
+
+def _width(item: Any) -> int:
+    """Return how many characters it matches at least."""
+    op, value = item
+    if op is ops.SUBPATTERN:
+        return sum(map(_width, value[-1]))
+    if op is ops.BRANCH:
+        return min(sum(map(_width, one)) for one in value[1])
+    if op is ops.MAX_REPEAT:
+        return int(value[0]) * sum(map(_width, value[2]))
+    return 0 if op in _ZERO_WIDTH else 1

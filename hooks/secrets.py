@@ -76,14 +76,11 @@ def found(added: bytes, used: Any) -> Iterator[tuple[str, str]]:
     """
     if b'\0' in added:
         return
-    lower = added.lower()
-    whole = ''
+    text = needles.Text(added)
+    dense = text.dense
     for detector, needs in used:
-        if needs.free:
-            whole = whole or added.decode('utf-8', 'replace')
-            if next(iter(detector.analyze_string(whole)), None) is None:
-                continue
-        for line in needs.lines(added, lower):
+        where = dense if needs.dense else text
+        for line in needs.lines(where) if where else ():
             said = line[:_LONGEST].decode('utf-8', 'replace')
             secret = next(iter(detector.analyze_string(said)), None)
             if secret is not None:
