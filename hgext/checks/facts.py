@@ -8,18 +8,17 @@ loses nothing), descriptions and authors as the UTF-8 that they are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from mercurial import encoding
-from mercurial.node import hex, nullrev
+from mercurial.node import bin, hex, nullrev
 
 from ..fleet.core.checks import Bookmark, World
 from ..fleet.edge import local, text
 from . import hunks
+from .filelogs import FileLogs, Stored
 from .manifests import Line, Manifests
-
-_LOGS_KEPT = 64
 
 
 class FileFacts:
@@ -34,28 +33,40 @@ class FileFacts:
         reverted: bool = False,
     ) -> None:
         self.path = text(name)
-        self.before = None if old is None else text(old[1])
-        self.flags = '' if new is None else text(new[1])
+        self.before = None if old is None else text(old[40:])
+        self.flags = '' if new is None else text(new[40:])
         self.gone = new is None
         self.reverted = reverted
-        self.node = b'' if new is None else new[0]
+        self.node = b'' if new is None else bin(new[:40])
         self._logs = logs
         self._name = name
+
+    @cached_property
+    def _stored(self) -> Stored | None:
+        return self._logs.stored(self._name, self.node)
 
     @cached_property
     def size(self) -> int:
         """How many bytes the content has."""
         if self.gone:
             return 0
-        log = self._logs.of(self._name)
-        size: int = log.size(log.rev(self.node))
-        return size
+        stored = self._stored
+        if stored is None:
+            log = self._logs.of(self._name)
+            size: int = log.size(log.rev(self.node))
+            return size
+        return len(self.data) if stored.size is None else stored.size
 
     @cached_property
     def data(self) -> bytes:
         """The content."""
         if self.gone:
             return b''
+        stored = self._stored
+        if stored and stored.is_whole:
+            text = self._logs.text(stored, self.node)
+            if text is not None:
+                return text
         data: bytes = self._logs.of(self._name).read(self.node)
         return data
 
@@ -64,38 +75,15 @@ class FileFacts:
         """The lines that were not in the revision of the file before."""
         if self.gone:
             return b''
+        stored = self._stored
+        if stored:
+            return self.data if stored.is_whole else self._logs.came(stored)
         log = self._logs.of(self._name)
         rev = log.rev(self.node)
         before = log.parentrevs(rev)[0]
         if before == nullrev:
             return self.data
-        delta = log._revlog.revdiff(before, rev)
-        return b''.join(data for _start, _end, data in hunks.hunks(delta))
-
-
-class FileLogs:
-    """The files' histories; to open one takes longer than to read from it."""
-
-    def __init__(self, repo: Any) -> None:
-        self._repo = repo
-        self._open: dict[bytes, Any] = {}
-        self._decompressors: dict[bytes, Any] = {}
-
-    def of(self, name: bytes) -> Any:
-        """Return the history of a file."""
-        log = self._open.get(name)
-        if log is None:
-            if len(self._open) >= _LOGS_KEPT:
-                del self._open[next(iter(self._open))]
-            log = self._open[name] = self._repo.file(name)
-            self._share(log)
-        return log
-
-    def _share(self, log: Any) -> None:
-        """Let all histories use one decompressor: to make one takes long."""
-        inner: Any = getattr(log._revlog, '_inner', None)
-        if isinstance(getattr(inner, '_decompressors', None), dict):
-            inner._decompressors = self._decompressors
+        return hunks.came(log._revlog.revdiff(before, rev))
 
 
 class ChangeFacts:
@@ -115,14 +103,14 @@ class ChangeFacts:
         self.author = _utf8(found.user)
         self.description = _utf8(found.description)
         self.time = float(found.date[0])
-        extra = found.extra
-        self.branch = text(encoding.fromlocal(found.branchinfo[0]))
-        self.closes = b'close' in extra
+        self._extra: dict[bytes, bytes] = found.extra
+        self.branch = push.branch_of(self._extra[b'branch'])
+        self.closes = b'close' in self._extra
 
     @cached_property
     def extra(self) -> Mapping[str, str]:
         """What else the changeset says of itself."""
-        return {text(k): text(v) for k, v in self._found.extra.items()}
+        return {text(k): text(v) for k, v in self._extra.items()}
 
     @cached_property
     def listed(self) -> frozenset[str]:
@@ -134,37 +122,29 @@ class ChangeFacts:
         """The files that it changes."""
         push = self._push
         differ = push.manifests.between
+        found = self._found.manifest
         base, *others = [push.manifest(one) for one in self._parent_revs] or [
             push.empty
         ]
-        changed = differ(base, self._found.manifest)
+        changed = differ(base, found)
         if not others:
             return [
                 FileFacts(push.logs, name, *changed[name])
                 for name in sorted(changed)
             ]
-        other = differ(others[0], self._found.manifest)
-        ancestor = push.ancestor_manifest(*self._parent_revs)
+        other = differ(others[0], found)
+        since = differ(push.ancestor_manifest(*self._parent_revs), found)
         files = []
-        for name in sorted({**changed, **other}):
+        for name in sorted(changed.keys() | other.keys()):
             is_new = name in changed and name in other
-            if is_new or self._is_reverted(name, ancestor, changed, other):
-                line = push.manifests.find(self._found.manifest, name)
-                was = push.manifests.find(base, name)
+            # Where a side was taken that has not changed the file, the other
+            # one has. Without those, a merge could bring back any state of
+            # the past, and seem to change nothing.
+            if is_new or name not in since:
+                line = other[name][1] if name in other else changed[name][1]
+                was = changed[name][0] if name in changed else line
                 files.append(FileFacts(push.logs, name, was, line, not is_new))
         return files
-
-    def _is_reverted(
-        self, name: bytes, ancestor: bytes, changed: Any, other: Any
-    ) -> bool:
-        """Tell whether the side that was taken is not the one that changed.
-
-        Without this, a merge could bring back any state of the past, and
-        seem to change nothing.
-        """
-        was, now = (changed if name in changed else other)[name]
-        found = self._push.manifests.find(ancestor, name)
-        return bool(found == now != was)
 
     def alike(self, path: str) -> Sequence[str]:
         """Return other files whose names differ only by case, in ASCII."""
@@ -222,6 +202,7 @@ class PushFacts:
         self.logs = FileLogs(repo)
         self.empty = repo.nodeconstants.nullid
         self._manifest_of: dict[int, bytes] = {}
+        self.branch_of = cache(_branch)
 
     @property
     def changes(self) -> Iterator[ChangeFacts]:
@@ -263,6 +244,10 @@ class PushFacts:
         )
         cl = self.log
         return sum(not cl.branchinfo(rev)[1] for rev in heads)
+
+
+def _branch(stored: bytes) -> str:
+    return text(encoding.fromlocal(encoding.tolocal(stored)))
 
 
 def _bytes(branch: str) -> bytes:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from mercurial import mdiff
+
 _HEADER = struct.Struct('>lll')
+_LINE_END = ord('\n')
 
 
 def hunks(delta: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -22,15 +25,40 @@ def hunks(delta: bytes) -> Iterator[tuple[int, int, bytes]]:
         place += length
 
 
-def apply(text: bytearray, delta: bytes) -> tuple[bytes, bytes]:
-    """Change the text by a delta; return what went, and what came."""
+def came(delta: bytes) -> bytes:
+    """Return all that comes."""
+    return b''.join([data for _start, _end, data in hunks(delta)])
+
+
+def apply(text: bytearray, delta: bytes) -> tuple[bytes, bytes] | None:
+    """Change the text by a delta; return which lines went, and which came.
+
+    None, when it is changed but not by whole lines: what others send may be
+    such a delta.
+    """
     shift = 0
+    whole = True
     old, new = [], []
     for start, end, data in hunks(delta):
         start += shift
         end += shift
+        whole = (
+            whole
+            and (start == 0 or text[start - 1] == _LINE_END)
+            and (start == end or text[end - 1] == _LINE_END)
+            and (not data or data[-1] == _LINE_END)
+        )
         old.append(bytes(text[start:end]))
         new.append(data)
         text[start:end] = data
         shift += len(data) - (end - start)
-    return b''.join(old), b''.join(new)
+    return (b''.join(old), b''.join(new)) if whole else None
+
+
+def between(old: bytes, new: bytes) -> tuple[bytes, bytes]:
+    """Return which lines went from one text to another, and which came."""
+    went, there = [], []
+    for start, end, data in hunks(mdiff.textdiff(old, new)):
+        went.append(old[start:end])
+        there.append(data)
+    return b''.join(went), b''.join(there)

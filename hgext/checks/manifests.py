@@ -3,8 +3,9 @@
 Where history is linear, which it mostly is, a manifest is stored as the
 difference to the one before.  So the text of one manifest is kept, and those
 differences are applied to it in its place; nothing is parsed but the lines
-that change.  A repository with a manifest for each folder is asked in
-Mercurial's own, slower way.
+that change.  What the sides of a merge have done is seen by comparing texts.
+A repository with a manifest for each folder is asked in Mercurial's own,
+slower way.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import hashlib
 from typing import Any
 
 from mercurial import scmutil
-from mercurial.node import bin
+from mercurial.node import hex
 
 from . import hunks
 
-Line = tuple[bytes, bytes]
-"""A file revision's node, and the flags."""
+Line = bytes
+"""A file revision's node, in 40 digits, and the flags."""
 
-Differences = dict[bytes, tuple['Line | None', 'Line | None']]
+Differences = dict[bytes, tuple[Line | None, Line | None]]
 """For each file: how it was, and how it is."""
 
 _KEPT = 3
@@ -35,7 +36,7 @@ class Manifests:
         self._flat = not scmutil.istreemanifest(repo)
         self._store = self._log.getstorage(b'')
         self._texts: dict[int, bytearray] = {}
-        self._parsed: dict[bytes, Any] = {}
+        self._looked_at: dict[int, bytes] = {}
 
     def between(self, old: bytes, new: bytes) -> Differences:
         """Return what differs; how it is in ``new`` comes second."""
@@ -44,9 +45,16 @@ class Manifests:
         if not self._flat:
             return self._slowly(old, new)
         before, after = self._store.rev(old), self._store.rev(new)
-        text = self._text(before)
-        went, came = hunks.apply(text, self._store.revdiff(before, after))
-        self._keep(after, text)
+        if after in self._texts:
+            seen = hunks.between(self._look(before), bytes(self._texts[after]))
+        else:
+            text = self._text(before)
+            delta = self._store.revdiff(before, after)
+            seen = hunks.apply(text, delta) or hunks.between(
+                self._look(before), bytes(text)
+            )
+            self._keep(after, text)
+        went, came = seen
         gone, there = _lines(went), _lines(came)
         return {
             path: (gone.get(path), there.get(path))
@@ -65,14 +73,6 @@ class Manifests:
         summed = hashlib.sha1(parents[0] + parents[1])
         summed.update(text)
         return summed.digest() == node
-
-    def find(self, node: bytes, path: bytes) -> Line | None:
-        """Return how one file is in a manifest."""
-        if node not in self._parsed:
-            # Its lookups take a while, where a merge has many files.
-            self._parsed = {node: self._log[node].read()}
-        parsed = self._parsed[node]
-        return parsed.find(path) if path in parsed else None
 
     def alike(self, node: bytes, path: bytes) -> list[bytes]:
         """Return other names in a manifest that differ only by case."""
@@ -113,6 +113,18 @@ class Manifests:
             text = bytearray(store.rawdata(store.node(rev)))
         return text
 
+    def _look(self, rev: int) -> bytes:
+        """Return a text, and keep it as it is: the next merge may need it."""
+        text = self._looked_at.pop(rev, None)
+        if text is None:
+            moving = self._texts.get(rev)
+            store = self._store
+            text = bytes(moving or store.rawdata(store.node(rev)))
+        self._looked_at[rev] = text
+        if len(self._looked_at) > _KEPT:
+            del self._looked_at[next(iter(self._looked_at))]
+        return text
+
     def _keep(self, rev: int, text: bytearray) -> None:
         self._texts[rev] = text
         if len(self._texts) > _KEPT:
@@ -122,16 +134,13 @@ class Manifests:
         before, after = self._log[old].read(), self._log[new].read()
         return {
             path: (
-                (was[0], was[1]) if was[0] else None,
-                (now[0], now[1]) if now[0] else None,
+                hex(was[0]) + was[1] if was[0] else None,
+                hex(now[0]) + now[1] if now[0] else None,
             )
             for path, (was, now) in before.diff(after).items()
         }
 
 
 def _lines(text: bytes) -> dict[bytes, Line]:
-    found = {}
-    for line in text.split(b'\n')[:-1]:
-        path, _nul, rest = line.partition(b'\0')
-        found[path] = (bin(rest[:40]), rest[40:])
-    return found
+    parts = [line.partition(b'\0') for line in text.split(b'\n')[:-1]]
+    return {path: rest for path, _nul, rest in parts}

@@ -74,3 +74,36 @@ def command_services() -> dict[bytes, Any] | None:
     if table is None or util.versiontuple(n=2) != (7, 2):
         return None
     return table if b'chgunix' in table else None
+
+
+def inline_index(data: bytes) -> Any:
+    """Return the index of a revlog that is wholly in ``data``.
+
+    It has an entry for each revision, as a tuple, and ``get_rev``.  None for
+    what is not a revlog of version 1 with general deltas and data in between,
+    and for versions of which the tuples are not known: all but 7.2.
+    """
+    from mercurial import revlog, util
+    from mercurial.revlogutils import constants
+
+    wanted = constants.FLAG_INLINE_DATA | constants.FLAG_GENERALDELTA
+    header = constants.INDEX_HEADER.pack(wanted | constants.REVLOGV1)
+    if not data.startswith(header) or util.versiontuple(n=2) != (7, 2):
+        return None
+    parse: Any = revlog.parse_index_v1
+    try:
+        return parse(data, True, True, False)[0]
+    except (ValueError, IndexError):
+        return None
+
+
+def unpacker(log: Any) -> Any:
+    """Return what decompresses a chunk of a revlog, as its method does.
+
+    None for versions where it is not known to be there: all but 7.2.
+    """
+    from mercurial import util
+
+    if util.versiontuple(n=2) != (7, 2):
+        return None
+    return getattr(getattr(log, '_inner', None), 'decompress', None)

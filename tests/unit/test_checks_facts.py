@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,70 @@ def _compare(repo: Any, change: ChangeFacts) -> None:
             assert file.flags == whole.flags(path).decode()
             assert file.data == ctx[path].data()
             assert file.size == ctx[path].size()
+            assert file.added == _added(repo, ctx, path)
     assert change.is_sound
     assert not change.faults
     assert change.node.encode() == ctx.hex()
+
+
+def _added(repo: Any, ctx: Any, path: bytes) -> bytes:
+    """Return the lines that Mercurial would show as added to a file."""
+    log = repo.file(path)
+    before = log.parents(ctx[path].filenode())[0]
+    if before == nullid:
+        data: bytes = ctx[path].data()
+        return data
+    old, new = log.revision(before), log.revision(ctx[path].filenode())
+    return hunks.came(mdiff.textdiff(old, new))
+
+
+def test_a_delta_of_parts_of_lines_hides_nothing(
+    repo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = commit(repo, (), {'a': (b'0', ''), 'b': (b'0', ''), 'c': (b'0', '')})
+    two = commit(repo, (one,), {'b': (b'1', 'x'), 'bb': (b'', '')})
+    old, new = (repo[node].manifestnode() for node in (one, two))
+    before, after = (repo[node].manifest().text() for node in (one, two))
+    wanted = manifests.Manifests(repo).between(old, new)
+    assert sorted(wanted) == [b'b', b'bb']
+    # From within the name of the first file to before the end of a line.
+    start, end = 1, 1
+    assert (before[:start], before[-end:]) == (after[:start], after[-end:])
+    sent = after[start : len(after) - end]
+    header = struct.pack('>lll', start, len(before) - end, len(sent))
+    found = manifests.Manifests(repo)
+    monkeypatch.setattr(
+        found._store, 'revdiff', lambda one, other: header + sent
+    )
+    assert found.between(old, new) == wanted
+    assert found.is_sound(new)
+
+
+@pytest.mark.parametrize(
+    ('start', 'end', 'data', 'whole'),
+    [
+        (0, 2, b'x\n', True),
+        (2, 2, b'x\ny\n', True),
+        (2, 4, b'', True),
+        (0, 6, b'', True),
+        (6, 6, b'x\n', True),
+        (1, 2, b'x\n', False),
+        (0, 1, b'x', False),
+        (0, 1, b'x\n', False),
+        (0, 2, b'x', False),
+        (1, 3, b'', False),
+        (3, 3, b'\nx', False),
+    ],
+)
+def test_only_whole_lines_are_lines(
+    start: int, end: int, data: bytes, whole: bool
+) -> None:
+    delta = struct.pack('>lll', start, end, len(data)) + data
+    text = bytearray(b'a\nb\nc\n')
+    old = bytes(text)
+    found = hunks.apply(text, delta)
+    assert bytes(text) == old[:start] + data + old[end:]
+    assert found == ((old[start:end], data) if whole else None)
 
 
 def test_manifests_are_read_in_any_order(repo: Any) -> None:
@@ -245,6 +307,8 @@ def test_bookmarks_are_moves(repo: Any) -> None:
 def test_hunks_are_applied(old: list[bytes], new: list[bytes]) -> None:
     before, after = b''.join(old), b''.join(new)
     text = bytearray(before)
-    went, came = hunks.apply(text, mdiff.textdiff(before, after))
+    found = hunks.apply(text, mdiff.textdiff(before, after))
+    assert found == hunks.between(before, after)
+    went, came = found
     assert bytes(text) == after
     assert len(before) - len(went) == len(after) - len(came)

@@ -219,20 +219,28 @@ def run(
     ``raised`` is told what a policy raised, other than FleetErrors.
     """
     court = _Court(raised)
-    on_change = [one for one in appointed if one.judge.change]
-    on_file = [one for one in appointed if one.judge.file]
+    on_change = _those(appointed, lambda judge: judge.change)
+    on_file = _those(appointed, lambda judge: judge.file)
     if on_change or on_file:
         for change in push.changes:
-            for one in on_change:
-                court.hear(one, one.judge.change, change)
+            court.hear(on_change, change)
             if on_file:
                 for file in change.files:
-                    for one in on_file:
-                        court.hear(one, one.judge.file, change, file)
-    for one in appointed:
-        if one.judge.end:
-            court.hear(one, one.judge.end)
+                    court.hear(on_file, change, file)
+    court.hear(_those(appointed, lambda judge: judge.end))
     return court.findings
+
+
+_Asked = list[tuple[Appointed, Callable[..., Failures]]]
+
+
+def _those(
+    appointed: Sequence[Appointed],
+    asked: Callable[[Judge], Callable[..., Failures] | None],
+) -> _Asked:
+    """Return those that have such a function, with it."""
+    found = ((one, asked(one.judge)) for one in appointed)
+    return [(one, function) for one, function in found if function]
 
 
 class _Court:
@@ -243,22 +251,19 @@ class _Court:
         self._raised = raised
         self._broken: set[str] = set()
 
-    def hear(
-        self,
-        one: Appointed,
-        judge: Callable[..., Failures] | None,
-        *seen: object,
-    ) -> None:
-        if judge is None or (self._broken and one.name in self._broken):
-            return
-        try:
-            for failure in judge(*seen):
-                self.findings.append(Finding(one.name, one.mode, failure))
-        except FleetError as problem:
-            self._note(one, str(problem), problem.hint)
-        except Exception as problem:  # noqa: BLE001 whatever it is, not a yes
-            self._raised(one.name, problem)
-            self._note(one, 'it failed to answer', '')
+    def hear(self, judges: _Asked, *seen: object) -> None:
+        broken = self._broken
+        for one, judge in judges:
+            if broken and one.name in broken:
+                continue
+            try:
+                for failure in judge(*seen):
+                    self.findings.append(Finding(one.name, one.mode, failure))
+            except FleetError as problem:
+                self._note(one, str(problem), problem.hint)
+            except Exception as problem:  # noqa: BLE001 whatever it is, not a yes
+                self._raised(one.name, problem)
+                self._note(one, 'it failed to answer', '')
 
     def _note(self, one: Appointed, what: str, hint: str) -> None:
         self._broken.add(one.name)

@@ -1,0 +1,145 @@
+"""Files are read from the store as Mercurial would read them."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Before Mercurial looks for it, which it does once.
+os.environ['HGRCPATH'] = ''
+
+import pytest
+from mercurial import context, error, mdiff
+from mercurial import ui as uimod
+from mercurial.node import bin, nullid, nullrev
+
+from hgext3rd.checks import facts, filelogs, hunks
+from hgext3rd.fleet import compat
+from testlib import judged
+
+READERS = ('quickly', 'by Mercurial')
+
+
+class _Transaction:
+    changes = {b'origrepolen': 0, b'bookmarks': {}, b'phases': []}  # noqa: RUF012
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Iterator[Any]:
+    compat.initialize()
+    ui = uimod.ui.load()
+    repo = compat.repository(ui, bytes(tmp_path / 'repo'), create=True)
+    repo = repo.unfiltered()
+    with repo.lock(), repo.transaction(b'test'):
+        yield repo
+
+
+@pytest.fixture(params=READERS)
+def reader(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param != READERS[0]:
+        monkeypatch.setattr(compat, 'unpacker', lambda log: None)
+    return str(request.param)
+
+
+def commit(
+    repo: Any, data: bytes, path: bytes = b'a', source: Any = None
+) -> None:
+    """Commit one file, which may be a copy."""
+
+    def made(repo: Any, ctx: Any, name: bytes) -> Any:
+        return context.memfilectx(repo, ctx, name, data, copysource=source)
+
+    parents = (repo[b'tip'].node(), nullid)
+    context.memctx(
+        repo, parents, b'text', [path], made, user=b'ann', date=(0, 0)
+    ).commit()
+
+
+def compare(repo: Any) -> int:
+    """Compare all files with what Mercurial tells; return their number."""
+    world = judged.World()
+    push = facts.PushFacts(repo, _Transaction(), 'demo', 'ann', world, 0.0)
+    count = 0
+    for change in push.changes:
+        for file in change.files:
+            log = repo.file(file.path.encode())
+            node = repo[bin(change.node)][file.path.encode()].filenode()
+            before = log.parents(node)[0]
+            assert file.data == log.read(node)
+            assert file.size == log.size(log.rev(node))
+            assert file.added == (
+                log.read(node)
+                if before == nullid
+                else hunks.came(
+                    mdiff.textdiff(log.revision(before), log.revision(node))
+                )
+            )
+            count += 1
+    return count
+
+
+# Mercurial leaves open what it splits.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_a_file_that_grows_out_of_its_index(repo: Any, reader: str) -> None:
+    chance = random.Random(1)
+    text = b''
+    for _time in range(12):
+        text += b'%x\n' % chance.getrandbits(8 * 16_000)
+        commit(repo, text)
+    assert not repo.file(b'a')._revlog._inline
+    assert compare(repo) == 12
+
+
+def test_content_of_many_kinds(repo: Any, reader: str) -> None:
+    texts = (b'', b'a', b'a\n' * 9999, b'\0', b'u', b'\1\nx\n\1\n', b'', b'a')
+    for text in texts:
+        commit(repo, text)
+        commit(repo, text, b'other')
+    assert compare(repo) > len(texts)
+
+
+def test_copies_have_no_metadata(repo: Any, reader: str) -> None:
+    commit(repo, b'line\n' * 3)
+    commit(repo, b'line\n' * 3, b'b', b'a')
+    commit(repo, b'line\n' * 4, b'b')
+    assert compare(repo) == 3
+
+
+def test_what_is_damaged_is_not_read(repo: Any, reader: str) -> None:
+    commit(repo, b'one line\n')
+    path = repo.svfs.join(b'data/a.i')
+    stored = Path(os.fsdecode(path)).read_bytes()
+    Path(os.fsdecode(path)).write_bytes(stored.replace(b'line', b'LINE'))
+    world = judged.World()
+    push = facts.PushFacts(repo, _Transaction(), 'demo', 'ann', world, 0.0)
+    file = next(iter(push.changes)).files[0]
+    for what in ('data', 'added', 'size'):
+        with pytest.raises(error.StorageError):
+            getattr(file, what)
+
+
+def test_most_files_are_read_quickly(repo: Any) -> None:
+    commit(repo, b'a\n' * 9)
+    commit(repo, b'a\n' * 10)
+    logs = filelogs.FileLogs(repo)
+    log = repo.file(b'a')
+    whole, delta = (logs.stored(b'a', log.node(rev)) for rev in range(2))
+    assert whole
+    assert delta
+    assert (whole.is_whole, delta.is_whole) == (True, False)
+    assert delta.size == 20
+    assert logs.came(delta) == b'a\n'
+    assert log.linkrev(0) != nullrev
+    assert logs.stored(b'a', b'\1' * 20) is None
+    assert logs.stored(b'none', log.node(0)) is None
+
+
+def test_other_revlogs_are_left_to_mercurial(repo: Any) -> None:
+    commit(repo, b'a')
+    data = repo.svfs.read(b'data/a.i')
+    assert compat.inline_index(data) is not None
+    for other in (b'', data[:3], b'\0\0\0\1' + data[4:], data[:60]):
+        assert compat.inline_index(other) is None
