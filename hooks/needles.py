@@ -102,23 +102,30 @@ class Rule:
     def starts(self, text: Text) -> Iterator[int]:
         """Yield where lines begin that may match."""
         where = text.data if self.exact else text.lower
-        if not self.sets:
-            yield from _each(where, text.runs, _MARK * self.run)
+        first = self.sets[0] if self.sets else ()
+        there = [word for word in first if word in where]
+        if first and not there:
             return
-        for word in self.sets[0]:
-            if word in where:
-                for start in _each(where, where, word):
-                    end = where.find(b'\n', start)
-                    end = end if end >= 0 else len(where)
-                    if self._fits(where[start:end], text.runs[start:end]):
-                        yield start
+        if self.run >= _LONG:
+            marked, wanted = text.runs, [_MARK * self.run]
+        else:
+            marked, wanted = where, there
+        for each in wanted:
+            for start in _each(where, marked, each):
+                end = where.find(b'\n', start)
+                line = where[start : end if end >= 0 else len(where)]
+                if len(line) >= self.least and self._has_all(line):
+                    yield start
 
-    def _fits(self, line: bytes, runs: bytes) -> bool:
-        return (
-            len(line) >= self.least
-            and all(any(one in line for one in set_) for set_ in self.sets[1:])
-            and (self.run < _LONG or _MARK * self.run in runs)
-        )
+    def _has_all(self, line: bytes) -> bool:
+        # Loops, since this is asked often, and generators take longer.
+        for some in self.sets:
+            for word in some:
+                if word in line:
+                    break
+            else:
+                return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -179,11 +186,12 @@ def _needed(parsed: Any) -> frozenset[str]:
 
 
 def _worth(words: frozenset[str]) -> tuple[int, int]:
-    """Longer is better, and then fewer."""
+    """Longer is better, and then fewer; single letters are everywhere."""
     if not words or len(words) > _MOST:
         return (0, 0)
-    shortest = min(map(len, words))
-    return (shortest, -len(words)) if shortest >= _SHORTEST else (0, 0)
+    if any(len(word) < _SHORTEST and word.isalnum() for word in words):
+        return (0, 0)
+    return (min(map(len, words)), -len(words))
 
 
 def _candidates(parsed: Any) -> Iterator[frozenset[str]]:

@@ -6,10 +6,15 @@ supported, it can go.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections.abc import Iterator
 from typing import Any
+
+# A revlog of version 1 begins so that has general deltas, and its data in
+# between its index.
+_INLINE = b'\0\3\0\1'
 
 
 def initialize() -> None:
@@ -68,10 +73,10 @@ def command_services() -> dict[bytes, Any] | None:
     None for versions of which it is not known that the classes behind it are
     those that the server for chg builds on: all but 7.2.
     """
-    from mercurial import server, util
+    from mercurial import server
 
     table: dict[bytes, Any] | None = getattr(server, '_cmdservicemap', None)
-    if table is None or util.versiontuple(n=2) != (7, 2):
+    if table is None or _series() != (7, 2):
         return None
     return table if b'chgunix' in table else None
 
@@ -83,12 +88,9 @@ def inline_index(data: bytes) -> Any:
     what is not a revlog of version 1 with general deltas and data in between,
     and for versions of which the tuples are not known: all but 7.2.
     """
-    from mercurial import revlog, util
-    from mercurial.revlogutils import constants
+    from mercurial import revlog
 
-    wanted = constants.FLAG_INLINE_DATA | constants.FLAG_GENERALDELTA
-    header = constants.INDEX_HEADER.pack(wanted | constants.REVLOGV1)
-    if not data.startswith(header) or util.versiontuple(n=2) != (7, 2):
+    if not data.startswith(_INLINE) or _series() != (7, 2):
         return None
     parse: Any = revlog.parse_index_v1
     try:
@@ -102,8 +104,14 @@ def unpacker(log: Any) -> Any:
 
     None for versions where it is not known to be there: all but 7.2.
     """
-    from mercurial import util
-
-    if util.versiontuple(n=2) != (7, 2):
+    if _series() != (7, 2):
         return None
     return getattr(getattr(log, '_inner', None), 'decompress', None)
+
+
+@functools.cache
+def _series() -> tuple[int, int]:
+    from mercurial import util
+
+    found: tuple[int, int] = util.versiontuple(n=2)
+    return found

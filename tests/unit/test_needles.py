@@ -49,6 +49,10 @@ def lines(needs: Needles, data: bytes) -> list[bytes]:
         ('(?:abc)*', set()),
         ('(abc){2}', {'abc'}),
         ('x', set()),
+        ('x?y?[.]', {'.'}),
+        (r'[a-z]+\.[a-z]+@', {'.'}),
+        ('(?:::|=)x', {'::', '='}),
+        ('(?:::|a)x', set()),
         (r'(?i:KEY)', {'KEY'}),
     ],
 )
