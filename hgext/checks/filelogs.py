@@ -18,6 +18,8 @@ from ..fleet import compat
 from . import hunks
 
 _LOGS_KEPT = 64
+# What Mercurial keeps in one file with the index.
+_LARGEST = 1 << 17
 _ENTRY = 64
 
 
@@ -106,8 +108,13 @@ class FileLogs:
         return log
 
     def _read(self, name: bytes) -> Small | None:
-        data = self._repo.svfs.tryread(b'data/%s.i' % name)
-        index = compat.inline_index(data)
+        try:
+            with self._repo.svfs(b'data/%s.i' % name, b'rb') as file:
+                data: bytes = file.read(_LARGEST + 1)
+        except FileNotFoundError:
+            return None
+        # Until a transaction is closed, it may still have a large revision.
+        index = compat.inline_index(data) if len(data) <= _LARGEST else None
         return None if index is None else Small(data, index)
 
     def _unpacked(self, stored: Stored) -> bytes:

@@ -137,6 +137,17 @@ def test_most_files_are_read_quickly(repo: Any) -> None:
     assert logs.stored(b'none', log.node(0)) is None
 
 
+# Mercurial leaves open what it splits.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_what_is_large_is_not_kept(repo: Any) -> None:
+    commit(repo, random.Random(1).randbytes(1 << 18))
+    logs = filelogs.FileLogs(repo)
+    node = repo.file(b'a').node(0)
+    assert len(repo.svfs.read(b'data/a.i')) > 1 << 18
+    assert logs.stored(b'a', node) is None
+    assert compare(repo) == 1
+
+
 def test_other_revlogs_are_left_to_mercurial(repo: Any) -> None:
     commit(repo, b'a')
     data = repo.svfs.read(b'data/a.i')
