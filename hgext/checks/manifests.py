@@ -142,5 +142,5 @@ class Manifests:
 
 
 def _lines(text: bytes) -> dict[bytes, Line]:
-    parts = [line.partition(b'\0') for line in text.split(b'\n')[:-1]]
+    parts = [line.partition(b'\0') for line in text.split(b'\n') if line]
     return {path: rest for path, _nul, rest in parts}
