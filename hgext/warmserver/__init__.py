@@ -133,12 +133,14 @@ def extsetup(_ui: Any) -> None:
         extensions.wrapcommand(pash.cmdtable, b'pash::session', _limited)
 
 
-def _limited(orig: Any, ui: Any, *args: Any, **opts: Any) -> Any:
+def _limited(orig: Any, ui: Any, user: bytes, **opts: Any) -> Any:
     from . import limits
 
-    with edge.refusing():
-        limits.impose(limits.read(ui))
-    return orig(ui, *args, **opts)
+    # Who rehearses has no name, and may be the server itself.
+    if user and not limits.imposed():
+        with edge.refusing():
+            limits.impose(limits.read(ui))
+    return orig(ui, user, **opts)
 
 
 def reposetup(ui: Any, repo: Any) -> None:

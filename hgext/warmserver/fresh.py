@@ -70,6 +70,21 @@ class Marks:
     def __len__(self) -> int:
         return len(self._marks)
 
+    def include(self, paths: Iterable[str | bytes], since: int) -> bytes | None:
+        """Add what was read after ``since``, a time in nanoseconds.
+
+        Return the path of a file that may have changed meanwhile, if any.
+        """
+        for path in map(os.fsencode, paths):
+            if path in self._marks:
+                continue
+            found = mark(path)
+            self._marks[path] = found
+            self._names[path] = importable(path)
+            if found is not None and found[1] >= since - _TICK:
+                return path
+        return None
+
     def newest(self) -> int:
         """Return the last time, in nanoseconds, at which one has changed."""
         return max(
@@ -108,10 +123,10 @@ class Marks:
 
 
 def modules() -> set[str]:
-    """Return the files of all modules that are loaded."""
+    """Return the files of all modules that are loaded, or will be."""
     found = set()
     for module in list(sys.modules.values()):
-        path = getattr(module, '__file__', None)
+        path = _known(module, '__file__')
         if path:
             found.add(os.path.abspath(path))
     return found
@@ -123,7 +138,7 @@ def search_path() -> set[str]:
     for module in list(sys.modules.values()):
         # Of namespaces, this is no list, and may not even be iterable.
         with suppress(Exception):
-            found.update(map(os.fspath, module.__path__))
+            found.update(map(os.fspath, _known(module, '__path__')))
     for folder in list(found):
         with suppress(OSError):
             found.update(
@@ -132,6 +147,14 @@ def search_path() -> set[str]:
                 if name.endswith('.pth')
             )
     return {os.path.abspath(path) for path in found if path}
+
+
+def _known(module: Any, name: str) -> Any:
+    """Return what a module has of that name; one put off stays put off."""
+    try:
+        return object.__getattribute__(module, '__dict__').get(name)
+    except AttributeError:
+        return None
 
 
 @contextmanager

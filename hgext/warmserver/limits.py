@@ -54,12 +54,16 @@ def read(ui: Any) -> Limits:
 _imposed = False
 
 
+def imposed() -> bool:
+    """Tell whether this process has its limits."""
+    return _imposed
+
+
 def impose(limits: Limits) -> None:
-    """Impose the limits and the umask, unless this process has them."""
-    if not _imposed:
-        apply(limits)
-        if limits.umask is not None:
-            os.umask(limits.umask)
+    """Impose the limits on this process, and the umask."""
+    apply(limits)
+    if limits.umask is not None:
+        os.umask(limits.umask)
 
 
 def apply(limits: Limits) -> None:

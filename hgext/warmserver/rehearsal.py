@@ -1,9 +1,11 @@
 """A session before the session.
 
 Before the server begins, a child rehearses one to find out what sessions
-import.  Workers that are forked ahead rehearse as well: most of the time of
-a session in a fresh child goes into copying pages of memory as they are
-first touched, and this touches them before anybody waits.
+import.  Then the server itself does, until the interpreter has made of the
+code what it makes of code that runs often; whoever is forked inherits that.
+Workers that are forked ahead rehearse as well: most of the time of a session
+in a fresh child goes into copying pages of memory as they are first touched,
+and this touches them before anybody waits.
 
 A rehearsal must leave nothing that the session could see.  It is given a
 repository of the server's own, which is empty and has no settings, and in
@@ -14,12 +16,16 @@ is opened and looked at, and closed.  Whatever it says goes nowhere.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
-from contextlib import closing, suppress
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
-from mercurial import dispatch, extensions, wireprotoserver
+from mercurial import dispatch, encoding, extensions, wireprotoserver
+from mercurial.utils import procutil
 
 from hgext3rd.fleet import adapters, audit, compat, edge, settings
 from hgext3rd.fleet.core import access, names
@@ -36,28 +42,53 @@ _SAID = (
     + b'batch\n* 0\ncmds 61\nheads ;known nodes=;listkeys namespace=phases'
 )
 _NAMES = (
-    'fleetpash.session',
     'fleetpash.readonly',
+    'fleetpash.session',
     'hgext3rd.fleet.adapters.directory_file',
-    'hgext3rd.fleet.adapters.ledger_sqlite',
-    'hgext3rd.fleet.adapters.ledger_relay',
-    'hgext3rd.fleet.adapters.blobs_dir',
-    'hgext3rd.replicate.publish',
-    'hgext3rd.replicate.visible',
-    'hgext3rd.pushlog.store',
-    'hgext3rd.checks.judging',
+    'hgext3rd.fleet.auditing',
+    'mercurial.ancestor',
+    'mercurial.branching.rev_cache',
+    'mercurial.branchmap',
     'mercurial.bundle2',
     'mercurial.changegroup',
-    'mercurial.exchange',
-    'mercurial.obsolete',
+    'mercurial.context',
     'mercurial.discovery',
-    'mercurial.branchmap',
+    'mercurial.exchange',
+    'mercurial.exchanges.bundle_cache',
+    'mercurial.filelog',
+    'mercurial.manifest',
+    'mercurial.match',
+    'mercurial.obsolete',
+    'mercurial.progress',
+    'mercurial.revlogutils.deltas',
+    'mercurial.revlogutils.nodemap',
+    'mercurial.revlogutils.rewrite',
     'mercurial.tags',
+    'mercurial.transaction',
+    'mercurial.utils.storageutil',
+)
+_NAMES_WITH_LEDGER = (
+    'hgext3rd.checks.judging',
+    'hgext3rd.fleet.adapters.blobs_dir',
+    'hgext3rd.fleet.adapters.clock_system',
+    'hgext3rd.fleet.adapters.ledger_relay',
+    'hgext3rd.fleet.adapters.ledger_sqlite',
+    'hgext3rd.fleet.core.boot',
+    'hgext3rd.fleet.files',
+    'hgext3rd.pushlog.store',
+    'hgext3rd.replicate.boot',
+    'hgext3rd.replicate.digest',
+    'hgext3rd.replicate.payload',
+    'hgext3rd.replicate.publish',
+    'hgext3rd.replicate.sums',
+    'hgext3rd.replicate.visible',
     'sqlite3',
 )
 _OURS = frozenset({b'replicate', b'pushlog', b'fleetpash', b'warmserver'})
 _NOBODY = 'nobody'
 _BEYOND = 1 << 62
+TIMES = 12
+"""How often code has to run until an interpreter runs it no better."""
 
 
 def blind() -> None:
@@ -68,10 +99,46 @@ def blind() -> None:
     os.close(null)
 
 
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Within, be blind; whatever a rehearsal has changed is taken back."""
+    environ = dict(encoding.environ)
+    kept = [os.dup(number) for number in range(3)]
+    blind()
+    try:
+        yield
+    finally:
+        for stream in (procutil.stdout, procutil.stderr):
+            stream.flush()
+        for number, descriptor in enumerate(kept):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        encoding.environ.clear()
+        encoding.environ.update(environ)
+
+
+def load(name: str) -> None:
+    """Import a module now, also where imports are put off."""
+    # To look at it is what makes it be read.
+    _known = importlib.import_module(name).__doc__
+
+
+def loaded() -> list[str]:
+    """Return the names of all modules that have been read."""
+    return sorted(
+        name
+        for name, module in list(sys.modules.items())
+        if type(module).__name__ != '_LazyModule' and '__main__' not in name
+    )
+
+
 def prepare(ui: Any, path: str) -> None:
     """Import what is known to be needed; make the repository at ``path``."""
-    for name in _NAMES:
-        __import__(name)
+    named = _NAMES_WITH_LEDGER if ui.config(b'fleet', b'ledger') else ()
+    for name in (*_NAMES, *named):
+        # What a version of Mercurial does not have is of no use to it.
+        with suppress(ImportError):
+            load(name)
     if not os.path.isdir(os.path.join(path, '.hg')):
         compat.repository(_alone(ui), edge.local(path), create=True)
     if any(name == b'checks' for name, _module in extensions.extensions(ui)):

@@ -29,7 +29,7 @@ from typing import Any
 
 from ..fleet import edge
 from ..fleet.adapters import unixsocket
-from . import rehearsal, report, request, worker
+from . import fresh, rehearsal, report, request, worker
 from .fresh import Marks
 from .pool import Pool, Stage, Worker
 from .report import Counts, Report
@@ -147,15 +147,22 @@ class Server:
         self._reap()
         self._serve()
         self._forget_late()
-        if self._is_idle() and self._shelf.step(time.monotonic()):
-            # They were forked before.
-            self._pool.release()
+        if self._is_idle():
+            self._read_ahead()
         if self._lacks() and not self._pause():
             rehearsal.recall(self._ui)
             self._watch(self._pool.rehearse())
 
     def _patience(self) -> float:
         return min(_TICK, self._pause()) if self._lacks() else _TICK
+
+    def _read_ahead(self) -> None:
+        began = time.time_ns()
+        if self._shelf.step(time.monotonic()):
+            # They were forked before.
+            self._pool.release()
+            # It may have imported what had been put off.
+            self._renew(self._marks.include(fresh.modules(), began))
 
     def _is_idle(self) -> bool:
         return not (self._pause() or self._spoken or self._stale)
@@ -250,13 +257,17 @@ class Server:
 
     def _check(self) -> None:
         """Compare what was loaded with what is there now."""
-        if self._stale is not None:
+        if self._stale is None:
+            self._renew(self._marks.changed())
+
+    def _renew(self, changed: bytes | None) -> None:
+        """Serve nobody any more, if a file has changed."""
+        if changed is None:
             return
-        self._stale = self._marks.changed()
-        if self._stale is not None:
-            self._marks.forget()
-            self._tell(STALE + self._stale)
-            self._pool.release()
+        self._stale = changed
+        self._marks.forget()
+        self._tell(STALE + self._stale)
+        self._pool.release()
 
     def _forget_late(self) -> None:
         now = time.monotonic()

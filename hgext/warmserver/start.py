@@ -2,9 +2,10 @@
 
 The process that is started is the master.  It starts the server itself,
 which loads everything, as a child: the same command, in the environment that
-the forced command builds for sessions, with lazy imports switched off, and
-with one more variable that says what it is.  What a session imports beyond
-what is loaded then is found out by a child that rehearses one.
+the forced command builds for sessions, with one more variable that says what
+it is.  What a session imports is found out by a child that rehearses one;
+the rest stays put off, as it is without a server, since each process that is
+forked pays for the memory of all that is loaded.
 
 A service manager may have opened the socket already; it says so with
 LISTEN_FDS and LISTEN_PID, as systemd does.
@@ -38,7 +39,6 @@ from .request import SOCKET
 from .server import Plan, Server
 from .shelf import Shelf
 
-_EAGER = b'HGDEMANDIMPORT'
 _ESTATE = b'HGFLEET_ESTATE'
 _SERVER = b'HGFLEET_SERVER'
 _BACKLOG = 4096
@@ -149,7 +149,6 @@ def _spawn(hgrc: bytes, listener: int) -> tuple[int, socket.socket]:
     env = pash.environment(os.fsdecode(hgrc), outer)
     del env[b'HGFLEET_COMMAND']
     told = [time.time_ns(), listener, theirs.fileno()]
-    env[_EAGER] = b'disable'
     env[_SERVER] = json.dumps(told).encode()
     _flush()
     for number in told[1:]:
@@ -177,7 +176,6 @@ def _plan(ui: Any) -> Plan:
 def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     """Be one generation of the server."""
     born, listening, leash = told
-    encoding.environ.pop(_EAGER, None)
     for number in (listening, leash):
         os.set_inheritable(number, False)
     os.chdir('/')
@@ -187,6 +185,8 @@ def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     shelf = Shelf(ui, root, ui.configint(b'warmserver', b'repos'))
     setup = worker.Setup(ui, hgrc, limited, practice, shelf)
     loaded = _import_all(ui, practice)
+    if loaded:
+        _rehearse(ui, hgrc, practice)
     # What a session imports beyond that, it looks for as it is by then.
     importlib.invalidate_caches()
     marks = _marks(hgrc)
@@ -226,7 +226,7 @@ def _import_all(ui: Any, practice: str) -> bool:
             rehearsal.blind()
             rehearsal.prepare(ui, practice)
             rehearsal.rehearse(ui, practice)
-            said = sorted(sys.modules)
+            said = rehearsal.loaded()
         except BaseException:  # noqa: BLE001 the administrator is told
             said = traceback.format_exc()
         finally:
@@ -242,9 +242,15 @@ def _import_all(ui: Any, practice: str) -> bool:
         ui.warn(edge.local(names))
         ui.warn(b'warmserver: the rehearsal failed; sessions start slower\n')
         return False
-    for name in names:
-        if name not in sys.modules and '__main__' not in name:
-            # Compiled modules may add some that are in no file.
-            with suppress(ImportError):
-                importlib.import_module(name)
+    for name in set(names).difference(rehearsal.loaded()):
+        # Compiled modules may add some that are in no file.
+        with suppress(ImportError):
+            rehearsal.load(name)
     return True
+
+
+def _rehearse(ui: Any, hgrc: bytes, practice: str) -> None:
+    with rehearsal.unheard():
+        worker.enter(hgrc, {b'SSH_ORIGINAL_COMMAND': b'help'})
+        for _time in range(rehearsal.TIMES):
+            rehearsal.rehearse(ui, practice)

@@ -75,7 +75,7 @@ def _live(
     limits.apply(setup.limits)
     if link is None:
         rehearsal.blind()
-        _enter(setup.hgrc, {b'SSH_ORIGINAL_COMMAND': b'help'})
+        enter(setup.hgrc, {b'SSH_ORIGINAL_COMMAND': b'help'})
         rehearsal.rehearse(setup.ui, setup.practice)
         leash.sendall(REHEARSED)
         link = _given(leash)
@@ -171,7 +171,7 @@ def _become(asked: Request, descriptors: list[int], setup: Setup) -> None:
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    _enter(setup.hgrc, {**asked.kept, b'SSH_ORIGINAL_COMMAND': asked.command})
+    enter(setup.hgrc, {**asked.kept, b'SSH_ORIGINAL_COMMAND': asked.command})
     chosen = setup.limits.umask
     os.umask(asked.umask if chosen is None else chosen)
     _settle()
@@ -188,7 +188,8 @@ def _forget_failed() -> None:
             del extensions._extensions[name]
 
 
-def _enter(hgrc: bytes, outer: Mapping[bytes, bytes]) -> None:
+def enter(hgrc: bytes, outer: Mapping[bytes, bytes]) -> None:
+    """Be in the environment that sessions have, and in no folder."""
     encoding.environ.clear()
     encoding.environ.update(pash.environment(os.fsdecode(hgrc), dict(outer)))
     os.chdir('/')

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import py_compile
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mercurial import config
 
-from hgext3rd.warmserver import fresh
+from hgext3rd.warmserver import fresh, rehearsal
 
 
 def same_size(path: Path) -> None:
@@ -50,6 +52,47 @@ def test_what_was_missing_may_appear(tmp_path: Path) -> None:
     assert marks.newest() == 0
     missing.touch()
     assert marks.changed() == os.fsencode(missing)
+
+
+def test_what_was_read_later_is_compared_as_well(tmp_path: Path) -> None:
+    early, late = tmp_path / 'early', tmp_path / 'late'
+    early.write_text('a')
+    late.write_text('a')
+    marks = fresh.Marks([str(early)])
+    second = 1_000_000_000
+    after = late.stat().st_ctime_ns + second
+    assert marks.include([str(early), str(late)], after) is None
+    assert len(marks) == 2
+    same_size(late)
+    assert marks.changed() == os.fsencode(late)
+
+
+def test_what_may_have_changed_while_it_was_read_is_told(
+    tmp_path: Path,
+) -> None:
+    marks = fresh.Marks([])
+    late = tmp_path / 'late'
+    late.write_text('a')
+    since = late.stat().st_ctime_ns
+    assert marks.include([str(late)], since) == os.fsencode(late)
+
+
+def test_modules_that_are_put_off_count_and_stay_put_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / 'put_off_for_now.py'
+    path.write_text('raise AssertionError')
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    importlib.util.LazyLoader(spec.loader).exec_module(module)
+    assert str(path) in fresh.modules()
+    fresh.search_path()
+    assert path.stem not in rehearsal.loaded()
+    with pytest.raises(AssertionError):
+        rehearsal.load(path.stem)
 
 
 def test_of_a_folder_count_the_names_of_modules(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mercurial import encoding
+from mercurial.utils import procutil
 
 from hgext3rd.warmserver import rehearsal, start
 
@@ -37,3 +40,18 @@ def test_modules_that_are_in_no_file_do_not_matter(
     assert ui.said == []
     assert 'wanted_by_sessions' in sys.modules
     assert '_ghost_of_a_library' not in sys.modules
+
+
+def test_of_a_rehearsal_nothing_is_heard_and_nothing_stays(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    environ = dict(encoding.environ)
+    before = len(os.listdir('/proc/self/fd'))
+    with rehearsal.unheard():
+        encoding.environ[b'HGFLEET_COMMAND'] = b'help'
+        os.write(1, b'directly\n')
+        procutil.stdout.write(b'by way of a buffer\n')
+    os.write(1, b'afterwards\n')
+    assert capfd.readouterr().out == 'afterwards\n'
+    assert dict(encoding.environ) == environ
+    assert len(os.listdir('/proc/self/fd')) == before
