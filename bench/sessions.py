@@ -18,8 +18,9 @@ figures are medians.
 
 Sessions per second are counted twice.  First with clients that cost next to
 nothing, so that what is measured is the server: chg's is a program in C, ours
-is the forced command in a fork.  Then as sshd would start them: a forced
-command in Python in front of either.
+is the forced command in a fork; what they use is printed, and should be about
+the same.  Then as sshd would start them: a forced command in Python in front
+of either.
 
 Prints a table, or JSON; ends with 1 when a target is missed.
 """
@@ -30,6 +31,7 @@ import argparse
 import contextlib
 import os
 import random
+import resource
 import socket
 import subprocess
 import sys
@@ -80,15 +82,17 @@ class Course:
     sessions: int = 0
     seconds: float = 0.0
     cpu: float = 0.0
+    cpu_of_clients: float = 0.0
 
     def run(self, seconds: float) -> None:
         """Have them do it for a while."""
-        cpu = used(self.pid)
+        cpu, clients = used(self.pid), _waited_for()
         self.sessions += crowd(
             self.mode, self.argv, self.env, HELLO, CLIENTS, seconds
         )
         self.seconds += seconds
         self.cpu += used(self.pid) - cpu
+        self.cpu_of_clients += _waited_for() - clients
 
     @property
     def rate(self) -> float:
@@ -99,6 +103,16 @@ class Course:
     def cost(self) -> float:
         """Milliseconds of the server's CPU for one session."""
         return self.cpu * 1000 / self.sessions
+
+    @property
+    def cost_of_client(self) -> float:
+        """Milliseconds of a client's CPU for one session, its start too."""
+        return self.cpu_of_clients * 1000 / self.sessions
+
+
+def _waited_for() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @dataclass
@@ -348,6 +362,9 @@ def describe(report: Report, figures: Figures) -> None:
         cost = figures.courses[name].cost
         target = None if name == 'chg' else most(CPU)
         add(f'CPU of a session, {name}', cost, 'ms', target)
+    for name in ('chg', 'warm, bare', 'warm, suite'):
+        cost = figures.courses[name].cost_of_client
+        add(f'CPU of a client, {name}', cost, 'ms')
     stock, ours = (
         of(f'chg log -l1, {name}') for name in ('stock', 'with warmserver')
     )

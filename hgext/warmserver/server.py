@@ -1,8 +1,10 @@
 """The process that sessions are forked from: one generation of the server.
 
-It has loaded everything, opens no repository and no ledger, and has one
-thread; so what it is when it forks is what it was when it began.  Of what
-clients say it looks at nothing but whether it is a command for itself.
+It has loaded what sessions need, and been through sessions of nobody, before
+it takes its first connection.  From then on it opens no repository and no
+ledger, and it has one thread; so what it is when it forks is what it was when
+it began.  Of what clients say it looks at nothing but whether it is a command
+for itself.
 
 A connection waits until something has arrived on it.  Then it is compared
 what is on disk, once for all that have arrived meanwhile, and each is given
