@@ -101,15 +101,15 @@ class Rule:
 
     def starts(self, text: Text) -> Iterator[int]:
         """Yield where lines begin that may match."""
+        run = _MARK * self.run if self.run >= _LONG else b''
+        if run not in text.runs:
+            return
         where = text.data if self.exact else text.lower
         first = self.sets[0] if self.sets else ()
         there = [word for word in first if word in where]
         if first and not there:
             return
-        if self.run >= _LONG:
-            marked, wanted = text.runs, [_MARK * self.run]
-        else:
-            marked, wanted = where, there
+        marked, wanted = (text.runs, [run]) if run else (where, there)
         for each in wanted:
             for start in _each(where, marked, each):
                 end = where.find(b'\n', start)

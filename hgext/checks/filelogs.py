@@ -8,6 +8,7 @@ its first parent.  Whatever is stored in another way is asked of Mercurial.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,13 +109,15 @@ class FileLogs:
         return log
 
     def _read(self, name: bytes) -> Small | None:
+        path = self._repo.svfs.join(b'data/%s.i' % name)
         try:
-            with self._repo.svfs(b'data/%s.i' % name, b'rb') as file:
-                data: bytes = file.read(_LARGEST + 1)
+            with open(path, 'rb', buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                # Until a transaction is closed it may be large all the same.
+                data = file.read(size) if size <= _LARGEST else b''
         except FileNotFoundError:
             return None
-        # Until a transaction is closed, it may still have a large revision.
-        index = compat.inline_index(data) if len(data) <= _LARGEST else None
+        index = compat.inline_index(data)
         return None if index is None else Small(data, index)
 
     def _unpacked(self, stored: Stored) -> bytes:
