@@ -14,6 +14,7 @@ from typing import Any
 from mercurial import encoding
 from mercurial.node import bin, hex, nullrev
 
+from ..fleet import compat
 from ..fleet.core.checks import Bookmark, World
 from ..fleet.edge import local, text
 from . import hunks
@@ -91,6 +92,7 @@ class ChangeFacts:
 
     def __init__(self, push: PushFacts, rev: int) -> None:
         log = push.log
+        compat.read_ahead(log, rev)
         found = log.changelogrevision(rev)
         self._push = push
         self._found = found

@@ -109,6 +109,22 @@ def unpacker(log: Any) -> Any:
     return getattr(getattr(log, '_inner', None), 'decompress', None)
 
 
+def read_ahead(log: Any, rev: int) -> None:
+    """Have a revlog ready to return a revision, if it is stored as a whole.
+
+    The general way, by chains of deltas, takes longer. Nothing is done for
+    versions of which it is not known how: all but 7.2.
+    """
+    inner: Any = getattr(log, '_inner', None)
+    if (
+        _series() == (7, 2)
+        and hasattr(inner, 'cache_revision_text')
+        and hasattr(inner, '_chunk')
+        and log.index[rev][3] == rev
+    ):
+        inner.cache_revision_text(rev, bytes(inner._chunk(rev)), False)
+
+
 @functools.cache
 def _series() -> tuple[int, int]:
     from mercurial import util

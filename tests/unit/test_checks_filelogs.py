@@ -121,6 +121,18 @@ def test_what_is_damaged_is_not_read(repo: Any, reader: str) -> None:
             getattr(file, what)
 
 
+def test_damaged_changesets_are_not_read(repo: Any) -> None:
+    commit(repo, b'one')
+    log = repo.changelog
+    chunk = log._inner._chunk
+    log._inner._chunk = lambda rev: bytes(chunk(rev)).replace(b'ann', b'bob')
+    world = judged.World()
+    push = facts.PushFacts(repo, _Transaction(), 'demo', 'ann', world, 0.0)
+    log._inner._revision_cache = None
+    with pytest.raises(error.StorageError):
+        next(iter(push.changes))
+
+
 def test_most_files_are_read_quickly(repo: Any) -> None:
     commit(repo, b'a\n' * 9)
     commit(repo, b'a\n' * 10)
