@@ -77,14 +77,23 @@ class FileFacts:
         if self.gone:
             return b''
         stored = self._stored
+        if stored and stored.is_whole:
+            return self.data
         if stored:
-            return self.data if stored.is_whole else self._logs.came(stored)
+            came = self._logs.came(self._name, stored)
+            if came is not None:
+                return came
         log = self._logs.of(self._name)
         rev = log.rev(self.node)
         before = log.parentrevs(rev)[0]
         if before == nullrev:
             return self.data
-        return hunks.came(log._revlog.revdiff(before, rev))
+        raw = log._revlog.rawdata
+        old = raw(before)
+        came = hunks.lines(old, log._revlog.revdiff(before, rev))
+        if came is None:
+            _went, came = hunks.between(old, raw(rev))
+        return came
 
 
 class ChangeFacts:

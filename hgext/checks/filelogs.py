@@ -4,14 +4,19 @@ The history of a file is mostly short, and is in a file of its own: to open it
 as Mercurial does takes several times as long as to read it.  So a revision is
 taken out of such a file as it is stored, as a whole or as the difference to
 its first parent.  Whatever is stored in another way is asked of Mercurial.
+
+Such a difference may be what a client has sent, and need not be made of lines:
+that it is, the text of the parent tells.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mercurial import mdiff
 from mercurial.node import nullid, nullrev
 from mercurial.utils import storageutil
 
@@ -23,6 +28,8 @@ _LOGS_KEPT = 64
 _LARGEST = 1 << 17
 _ENTRY = 64
 
+Unpack = Callable[[bytes], bytes]
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -33,7 +40,8 @@ class Stored:
 
     chunk: bytes
     size: int | None
-    second_parent: bytes
+    parent_rev: int
+    parents: tuple[bytes, bytes]
 
     @property
     def is_whole(self) -> bool:
@@ -47,6 +55,7 @@ class Small:
     def __init__(self, data: bytes, index: Any) -> None:
         self._data = data
         self._index = index
+        self._last: tuple[int, bytes] = nullrev, b''
 
     def find(self, node: bytes) -> Stored | None:
         """Return a revision, if it is there and stored in such a way."""
@@ -57,12 +66,40 @@ class Small:
         place, length, size, base, _link, first, second = index[rev][:7]
         if place & 0xFFFF or size < 0 or base != (rev if first < 0 else first):
             return None
-        start = (place >> 16) + (rev + 1) * _ENTRY
-        chunk = self._data[start : start + length]
-        other = nullid if second == nullrev else index[second][7]
+        chunk = self._chunk(rev)
         if len(chunk) != length:
             return None
-        return Stored(chunk, None if first < 0 else size, other)
+        parents = self._node(first), self._node(second)
+        return Stored(chunk, None if first < 0 else size, first, parents)
+
+    def text(self, rev: int, unpack: Unpack) -> bytes:
+        """Return a text, with what Mercurial may have put before it."""
+        asked = rev
+        deltas: list[bytes] = []
+        known, text = self._last
+        while rev != known:
+            base = self._index[rev][3]
+            chunk = bytes(unpack(self._chunk(rev)))
+            if base in (rev, nullrev):
+                text = chunk
+                break
+            deltas.insert(0, chunk)
+            rev = base
+        if deltas:
+            text = mdiff.patches(text, deltas)
+        if len(text) <= _LARGEST:
+            # The next that is asked for is mostly made of it.
+            self._last = asked, text
+        return text
+
+    def _node(self, rev: int) -> bytes:
+        node: bytes = nullid if rev == nullrev else self._index[rev][7]
+        return node
+
+    def _chunk(self, rev: int) -> bytes:
+        place, length = self._index[rev][:2]
+        start = (place >> 16) + (rev + 1) * _ENTRY
+        return self._data[start : start + length]
 
 
 class FileLogs:
@@ -79,25 +116,27 @@ class FileLogs:
         """Return a revision as it is stored; None where Mercurial knows."""
         if self._unpack is None:
             return None
-        small = self._small.get(name)
-        if small is None and name not in self._small:
-            small = self._read(name)
-            _make_room(self._small)
-            self._small[name] = small
+        small = self._small_one(name)
         return small.find(node) if small else None
 
     def text(self, stored: Stored, node: bytes) -> bytes | None:
         """Return the content of what is stored as a whole, if it is sound."""
         raw = self._unpacked(stored)
-        hashed = storageutil.hashrevisionsha1(raw, nullid, stored.second_parent)
-        if hashed != node:
+        if storageutil.hashrevisionsha1(raw, *stored.parents) != node:
             return None
         content: bytes = storageutil.filtermetadata(raw)
         return content
 
-    def came(self, stored: Stored) -> bytes:
-        """Return the lines that are new in what is stored as a delta."""
-        return hunks.came(self._unpacked(stored))
+    def came(self, name: bytes, stored: Stored) -> bytes | None:
+        """Return the lines that are new in what is stored as a delta.
+
+        None, if it is not made of lines.
+        """
+        small = self._small_one(name)
+        if small is None:
+            return None
+        old = small.text(stored.parent_rev, self._unpack)
+        return hunks.lines(old, self._unpacked(stored))
 
     def of(self, name: bytes) -> Any:
         """Return the history of a file as Mercurial has it."""
@@ -107,6 +146,14 @@ class FileLogs:
             log = self._open[name] = self._repo.file(name)
             self._share(log)
         return log
+
+    def _small_one(self, name: bytes) -> Small | None:
+        small = self._small.get(name)
+        if small is None and name not in self._small:
+            small = self._read(name)
+            _make_room(self._small)
+            self._small[name] = small
+        return small
 
     def _read(self, name: bytes) -> Small | None:
         path = self._repo.svfs.join(b'data/%s.i' % name)

@@ -25,9 +25,28 @@ def hunks(delta: bytes) -> Iterator[tuple[int, int, bytes]]:
         place += length
 
 
-def came(delta: bytes) -> bytes:
-    """Return all that comes."""
-    return b''.join([data for _start, _end, data in hunks(delta)])
+def lines(text: bytes, delta: bytes) -> bytes | None:
+    """Return which lines come, if the delta is made of lines of the text.
+
+    What others send may be another one.
+    """
+    came = []
+    done, size = 0, len(text)
+    try:
+        for start, end, data in hunks(delta):
+            last = end == size
+            if not (
+                done <= start <= end <= size
+                and (start == 0 or text[start - 1] == _LINE_END)
+                and (start == end or last or text[end - 1] == _LINE_END)
+                and (not data or last or data[-1] == _LINE_END)
+            ):
+                return None
+            came.append(data)
+            done = end
+    except struct.error:
+        return None
+    return b''.join(came)
 
 
 def apply(text: bytearray, delta: bytes) -> tuple[bytes, bytes] | None:

@@ -144,7 +144,7 @@ def _added(repo: Any, ctx: Any, path: bytes) -> bytes:
         data: bytes = ctx[path].data()
         return data
     old, new = log.revision(before), log.revision(ctx[path].filenode())
-    return hunks.came(mdiff.textdiff(old, new))
+    return hunks.between(old, new)[1]
 
 
 def test_a_delta_of_parts_of_lines_hides_nothing(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import struct
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 os.environ['HGRCPATH'] = ''
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mercurial import context, error, mdiff
 from mercurial import ui as uimod
 from mercurial.node import bin, nullid, nullrev
@@ -78,12 +82,97 @@ def compare(repo: Any) -> int:
             assert file.added == (
                 log.read(node)
                 if before == nullid
-                else hunks.came(
-                    mdiff.textdiff(log.revision(before), log.revision(node))
-                )
+                else hunks.between(log.revision(before), log.revision(node))[1]
             )
             count += 1
     return count
+
+
+@pytest.mark.parametrize(
+    ('start', 'end', 'data'),
+    [
+        (6, 7, b'secret'),  # a part of a line
+        (0, 14, b'first\nsecret\nlast\n'),  # more than what changed
+        (50, 60, b'secret'),  # not in the text
+        (3, 1, b'secret'),
+    ],
+)
+def test_a_delta_of_any_kind_hides_nothing(
+    repo: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    start: int,
+    end: int,
+    data: bytes,
+) -> None:
+    commit(repo, b'first\n-\nlast\n' + b'more\n' * 9)
+    commit(repo, b'first\nsecret\nlast\n' + b'more\n' * 9)
+    forged = struct.pack('>lll', start, end, len(data)) + data
+    sound = filelogs.FileLogs._unpacked
+    monkeypatch.setattr(
+        filelogs.FileLogs,
+        '_unpacked',
+        lambda logs, one: sound(logs, one) if one.is_whole else forged,
+    )
+    world = judged.World()
+    push = facts.PushFacts(repo, _Transaction(), 'demo', 'ann', world, 0.0)
+    _first, second = push.changes
+    assert b'secret\n' in second.files[0].added
+
+
+TEXT = st.text('ab\n', max_size=8).map(str.encode)
+
+
+@given(
+    old=TEXT,
+    places=st.lists(st.integers(0, 8), max_size=6).map(sorted),
+    parts=st.lists(TEXT, min_size=3, max_size=3),
+)
+def test_lines_that_come_are_never_hidden(
+    old: bytes, places: list[int], parts: list[bytes]
+) -> None:
+    delta, new, done = b'', b'', 0
+    for start, end, data in zip(places[::2], places[1::2], parts, strict=False):
+        delta += struct.pack('>lll', start, end, len(data)) + data
+        new += old[done:start] + data
+        done = end
+    new += old[done:]
+    came = hunks.lines(old, delta)
+    if came is None:
+        return
+    assert not places[1::2] or places[-1 - len(places) % 2] <= len(old)
+    missing = Counter(new.splitlines(True)) - Counter(old.splitlines(True))
+    assert not missing - Counter(came.splitlines(True))
+
+
+@pytest.mark.parametrize('old', [b'', b'a', b'a\n', b'a\nb', b'b\na\n'])
+@pytest.mark.parametrize('new', [b'', b'a', b'a\n', b'a\nb', b'a\nc\nb\n'])
+def test_deltas_of_mercurial_are_of_lines(old: bytes, new: bytes) -> None:
+    delta = mdiff.textdiff(old, new)
+    assert hunks.lines(old, delta) == hunks.between(old, new)[1]
+
+
+@pytest.mark.parametrize('cut', [1, 11])
+def test_half_a_delta_is_none(cut: int) -> None:
+    assert hunks.lines(b'a\n', struct.pack('>lll', 0, 0, 0)[:cut]) is None
+
+
+def test_revisions_are_read_in_any_order(repo: Any) -> None:
+    texts = [b'line\n' * 50 + b'%d\n' % n + b'more\n' * 50 for n in range(12)]
+    for text in texts:
+        commit(repo, text)
+    log = repo.file(b'a')
+    if not knows(repo):
+        return
+    chance = random.Random(5)
+    logs = filelogs.FileLogs(repo)
+    deltas = 0
+    for _time in range(50):
+        rev = chance.randrange(1, len(texts))
+        stored = logs.stored(b'a', log.node(rev))
+        if stored is not None:
+            assert logs.came(b'a', stored) == b'%d\n' % rev
+            deltas += 1
+    assert deltas > 10
 
 
 # Mercurial leaves open what it splits.
@@ -153,7 +242,7 @@ def test_most_files_are_read_quickly(repo: Any) -> None:
     assert delta
     assert (whole.is_whole, delta.is_whole) == (True, False)
     assert delta.size == 20
-    assert logs.came(delta) == b'a\n'
+    assert logs.came(b'a', delta) == b'a\n'
     assert log.linkrev(0) != nullrev
     assert logs.stored(b'a', b'\1' * 20) is None
     assert logs.stored(b'none', log.node(0)) is None
