@@ -17,6 +17,7 @@ from .schedule import (
     LASTING,
     NETWORK,
     RELAYS,
+    STORAGE,
     Action,
     Deed,
     Fault,
@@ -290,21 +291,27 @@ def test_added_counts_what_the_server_says() -> None:
 
 
 def test_schedule_follows_from_the_seed() -> None:
-    def first(seed: str, worker: str, mix: Mix = Mix.KILLS) -> list[Action]:
-        scene = Scene(['p1'], ['m1', 'm2'], ['a', 'c'], frozenset('c'), mix, 3)
+    def first(
+        seed: str, worker: str, mix: Mix = Mix.KILLS, storage: bool = False
+    ) -> list[Action]:
+        scene = Scene(
+            ['p1'], ['m1', 'm2'], ['a', 'c'], frozenset('c'), mix, 3, storage
+        )
         actions = schedule(seed, worker, scene)
         return [next(actions) for _n in range(600)]
 
     assert first('1', 'w1') == first('1', 'w1')
     assert first('1', 'w1') != first('1', 'w2')
     assert first('1', 'w1') != first('2', 'w1')
-    struck = {one.fault for one in first('1', 'w1', Mix.KAFKA)}
+    struck = {one.fault for one in first('1', 'w1', Mix.KAFKA, storage=True)}
     assert struck == set(Fault) - {Fault.PAUSE}
-    stops = LASTING - NETWORK - BROKERS - RELAYS - {Fault.OUTAGE}
+    stops = LASTING - NETWORK - BROKERS - RELAYS - STORAGE - {Fault.OUTAGE}
     for mix, lasting in ((Mix.KILLS, frozenset[Fault]()), (Mix.STOPS, stops)):
         struck = {one.fault for one in first('1', 'w1', mix)}
         assert struck & LASTING == lasting
-        assert not struck & (RELAYS | NETWORK | BROKERS)
-    for one in first('1', 'w1', Mix.KAFKA):
+        assert not struck & (RELAYS | NETWORK | BROKERS | STORAGE)
+        struck = {one.fault for one in first('1', 'w1', mix, storage=True)}
+        assert struck & LASTING == lasting | STORAGE
+    for one in first('1', 'w1', Mix.KAFKA, storage=True):
         assert (one.lasting > 0) == (one.fault in LASTING)
     assert {one.deed for one in first('1', 'w1')} == set(Deed)
