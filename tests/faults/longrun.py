@@ -63,6 +63,8 @@ def main(
     more(parser)
     options = parser.parse_args(argv)
     options.seed = options.seed or str(random.randrange(1_000_000))
+    # Who is started in the background has it ignored, and so have its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Processes that were started must not be left behind.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(number))
     folder = Path(tempfile.mkdtemp(prefix=f'hgfleet-{name}.'))
