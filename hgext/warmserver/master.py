@@ -56,6 +56,10 @@ class Stage(enum.Enum):
     DRAINING = 'draining'
 
 
+SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+"""What a master is told by; blocked while it executes itself anew."""
+
+
 @dataclass
 class Generation:
     """One server; ``leash`` is the descriptor that leads to it."""
@@ -126,6 +130,7 @@ class Master:
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, self._renew)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._listener.setblocking(False)
         self._selector.register(self._waking, selectors.EVENT_READ)
         for pid, leash in self._leashes.items():

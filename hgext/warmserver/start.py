@@ -18,6 +18,7 @@ import importlib
 import json
 import os
 import pickle
+import signal
 import socket
 import sys
 import time
@@ -34,7 +35,7 @@ from ..fleet import daemon, edge
 from ..fleet.adapters import unixsocket
 from ..fleet.core.errors import SettingError
 from . import fresh, limits, rehearsal, worker
-from .master import Estate, Master, draft
+from .master import SIGNALS, Estate, Master, draft
 from .request import SOCKET
 from .server import Plan, Server
 from .shelf import Shelf
@@ -122,6 +123,8 @@ def _again(estate: Estate) -> None:
     for number in (estate.listener, *(g.leash for g in estate.generations)):
         os.set_inheritable(number, True)
     _flush()
+    # They wait until the next life can hear them; else they would end it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     env = {**encoding.environ, _ESTATE: estate.encode()}
     for _time in range(_TRIES):
         # It may be away for a moment while it is replaced.

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,6 +222,21 @@ def test_a_session_outlives_its_server(bare: Bare) -> None:
     # Of both servers.
     assert bare.count('outcome.served') == 2
     assert bare.status()['handovers'] == 1
+
+
+def test_told_again_while_it_starts_anew_it_does_not_end(bare: Bare) -> None:
+    assert bare.process is not None
+    for _time in range(40):
+        bare.process.send_signal(signal.SIGHUP)
+        # So that they fall into every part of a start.
+        time.sleep(0.02)
+    bare.until('one', lambda: bare.stages() == ['serving'])
+    assert bare.process.poll() is None
+    assert bare.status()['handovers'] > 1
+    serves_next(bare)
+    bare.process.send_signal(signal.SIGHUP)
+    bare.process.send_signal(signal.SIGTERM)
+    assert bare.process.wait() == 0
 
 
 def test_told_to_stop_it_lets_sessions_end(bare: Bare) -> None:
