@@ -247,6 +247,10 @@ class Server:
                 self._check()
                 checked = True
             one = self._spoken.popleft()
+            if unixsocket.hung_up(one.link):
+                # To fork for it would keep those waiting who are there.
+                self._refuse(one, Report(report.LEFT))
+                continue
             if self._stale is not None:
                 said = f'{os.fsdecode(self._stale)} has changed'
                 self._refuse(one, Report(report.STALE, detail=said))

@@ -288,6 +288,19 @@ def test_ten_thousand_connections_keep_nobody_out(bare: Bare) -> None:
     assert bare.count('outcome.busy') == bare.count('outcome.stale') == 0
 
 
+def test_nobody_is_forked_for_who_has_left(narrow: Bare) -> None:
+    with greeted(narrow) as one:
+        # The only worker is busy, so these wait; and they leave.
+        for _time in range(20):
+            with link(narrow) as gone:
+                ask(gone, b'hgfleet 1')
+        one.communicate()
+    narrow.until('all seen', lambda: narrow.count('outcome.left') == 20)
+    # Whoever had read that would have said so.
+    assert not narrow.count('outcome.nonsense')
+    serves_next(narrow)
+
+
 def test_neither_does_rubbish(narrow: Bare) -> None:
     with contextlib.ExitStack() as stack:
         for number in range(300):

@@ -7,6 +7,7 @@ path is reached by way of its open folder.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -41,6 +42,13 @@ def connect(link: socket.socket, path: str) -> None:
     """Connect to the socket at ``path``; raises OSError."""
     with opened(os.path.dirname(path)) as folder:
         link.connect(address(path, folder))
+
+
+def hung_up(link: socket.socket) -> bool:
+    """Tell whether the other end is closed."""
+    looked = select.poll()
+    looked.register(link, 0)
+    return any(event & select.POLLHUP for _link, event in looked.poll(0))
 
 
 def listen(
