@@ -16,31 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mercurial import context, mdiff
-from mercurial import ui as uimod
 from mercurial.node import hex, nullid
 
 from hgext3rd.checks import facts, hunks, manifests
-from hgext3rd.checks.facts import ChangeFacts, PushFacts
-from hgext3rd.fleet import compat
-from testlib import judged
+from hgext3rd.checks.facts import ChangeFacts
+from testlib import incoming, judged
 
 FLAGS = ('', '', '', 'x', 'l')
-
-
-class _Transaction:
-    """As much of a transaction as is looked at."""
-
-    def __init__(self, start: int, bookmarks: Any = None) -> None:
-        self.changes = {
-            b'origrepolen': start,
-            b'bookmarks': bookmarks or {},
-            b'phases': [],
-        }
-
-
-def push_of(repo: Any, start: int = 0) -> PushFacts:
-    world = judged.World()
-    return PushFacts(repo, _Transaction(start), 'demo', 'ann', world, 0.0)
 
 
 def commit(
@@ -94,18 +76,14 @@ def grow(repo: Any, seed: int, count: int = 40) -> None:
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Iterator[Any]:
-    compat.initialize()
-    ui = uimod.ui.load()
-    repo = compat.repository(ui, bytes(tmp_path / 'repo'), create=True)
-    repo = repo.unfiltered()
-    with repo.lock(), repo.transaction(b'test'):
+    with incoming.opened(tmp_path) as repo:
         yield repo
 
 
 @pytest.mark.parametrize('seed', range(5))
 def test_files_are_those_that_mercurial_finds(repo: Any, seed: int) -> None:
     grow(repo, seed)
-    push = push_of(repo)
+    push = incoming.push_of(repo)
     changes = list(push.changes)
     assert len(changes) == 40
     for change in changes:
@@ -228,7 +206,7 @@ def test_only_added_lines_are_added(repo: Any) -> None:
     lines[20] = b'changed\n'
     lines.append(b'more\n')
     commit(repo, (one,), {'a': (b''.join(lines), ''), 'b': (b'all\n', '')})
-    change = next(iter(push_of(repo, 1).changes))
+    change = next(iter(incoming.push_of(repo, 1).changes))
     added = {file.path: file.added for file in change.files}
     assert added == {'a': b'changed\nmore\n', 'b': b'all\n'}
 
@@ -236,7 +214,7 @@ def test_only_added_lines_are_added(repo: Any) -> None:
 def test_names_that_differ_only_by_case(repo: Any) -> None:
     names = ('a', 'A', 'b/x', 'B/X', 'b/y', 'ab')
     commit(repo, (), {name: (b'', '') for name in names})
-    change = next(iter(push_of(repo).changes))
+    change = next(iter(incoming.push_of(repo).changes))
     slow = manifests.Manifests(repo)
     slow._flat = False
     for name, others in (
@@ -254,7 +232,7 @@ def test_a_merge_that_throws_work_away_changes_its_files(repo: Any) -> None:
     ours = commit(repo, (start,), {'vendor': (b'new', '')})
     theirs = commit(repo, (start,), {'a': (b'1', '')})
     commit(repo, (theirs, ours), {'a': (b'1', '')})
-    change = next(iter(push_of(repo, 3).changes))
+    change = next(iter(incoming.push_of(repo, 3).changes))
     assert [(f.path, f.reverted) for f in change.files] == [('vendor', True)]
 
 
@@ -263,14 +241,14 @@ def test_an_ordinary_merge_changes_nothing(repo: Any) -> None:
     ours = commit(repo, (start,), {'b': (b'new', ''), 'c': (b'', '')})
     theirs = commit(repo, (start,), {'a': (b'1', '')})
     commit(repo, (ours, theirs), {'a': (b'1', '')})
-    assert next(iter(push_of(repo, 3).changes)).files == []
+    assert next(iter(incoming.push_of(repo, 3).changes)).files == []
 
 
 def test_heads_are_counted_before_and_after(repo: Any) -> None:
     start = commit(repo, (), {'a': (b'0', '')})
     one = commit(repo, (start,), {'a': (b'1', '')})
     commit(repo, (start,), {'a': (b'2', '')})
-    push = push_of(repo, 2)
+    push = incoming.push_of(repo, 2)
     assert len(push.heads('default')) == 2
     assert hex(one).decode() in push.heads('default')
     assert push.heads_before('default') == 1
@@ -280,7 +258,7 @@ def test_heads_are_counted_before_and_after(repo: Any) -> None:
 def test_what_a_changeset_says_of_itself(repo: Any) -> None:
     extra = {b'branch': 'grün'.encode(), b'close': b'1', b'k': b'\xff'}
     commit(repo, (), {'a': (b'0', '')}, extra=extra)
-    change = next(iter(push_of(repo).changes))
+    change = next(iter(incoming.push_of(repo).changes))
     assert change.branch == 'grün'
     assert change.closes
     assert change.extra['k'] == '\udcff'
@@ -291,7 +269,7 @@ def test_what_a_changeset_says_of_itself(repo: Any) -> None:
 
 def test_bookmarks_are_moves(repo: Any) -> None:
     moved = {b'new': (None, b'\1' * 20), b'gone': (b'\2' * 20, None)}
-    transaction = _Transaction(0, moved)
+    transaction = incoming.Transaction(0, moved)
     world = judged.World()
     push = facts.PushFacts(repo, transaction, 'demo', 'ann', world, 0.0)
     assert [(b.name, b.old, b.new) for b in push.bookmarks] == [

@@ -17,27 +17,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mercurial import context, error, mdiff
-from mercurial import ui as uimod
 from mercurial.node import bin, nullid, nullrev
 
-from hgext3rd.checks import facts, filelogs, hunks
+from hgext3rd.checks import filelogs, hunks
 from hgext3rd.fleet import compat
-from testlib import judged
+from testlib import incoming
 
 READERS = ('quickly', 'by Mercurial')
 
 
-class _Transaction:
-    changes = {b'origrepolen': 0, b'bookmarks': {}, b'phases': []}  # noqa: RUF012
-
-
 @pytest.fixture
 def repo(tmp_path: Path) -> Iterator[Any]:
-    compat.initialize()
-    ui = uimod.ui.load()
-    repo = compat.repository(ui, bytes(tmp_path / 'repo'), create=True)
-    repo = repo.unfiltered()
-    with repo.lock(), repo.transaction(b'test'):
+    with incoming.opened(tmp_path) as repo:
         yield repo
 
 
@@ -69,8 +60,7 @@ def knows(repo: Any) -> bool:
 
 def compare(repo: Any) -> int:
     """Compare all files with what Mercurial tells; return their number."""
-    world = judged.World()
-    push = facts.PushFacts(repo, _Transaction(), 'demo', 'ann', world, 0.0)
+    push = incoming.push_of(repo)
     count = 0
     for change in push.changes:
         for file in change.files:
@@ -113,8 +103,7 @@ def test_a_delta_of_any_kind_hides_nothing(
         '_unpacked',
         lambda logs, one: sound(logs, one) if one.is_whole else forged,
     )
-    world = judged.World()
-    push = facts.PushFacts(repo, _Transaction(), 'demo', 'ann', world, 0.0)
+    push = incoming.push_of(repo)
     _first, second = push.changes
     assert b'secret\n' in second.files[0].added
 
@@ -207,8 +196,7 @@ def test_what_is_damaged_is_not_read(repo: Any, reader: str) -> None:
     path = repo.svfs.join(b'data/a.i')
     stored = Path(os.fsdecode(path)).read_bytes()
     Path(os.fsdecode(path)).write_bytes(stored.replace(b'line', b'LINE'))
-    world = judged.World()
-    push = facts.PushFacts(repo, _Transaction(), 'demo', 'ann', world, 0.0)
+    push = incoming.push_of(repo)
     file = next(iter(push.changes)).files[0]
     for what in ('data', 'added', 'size'):
         with pytest.raises(error.StorageError):
@@ -222,8 +210,7 @@ def test_damaged_changesets_are_not_read(repo: Any) -> None:
         return
     chunk = log._inner._chunk
     log._inner._chunk = lambda rev: bytes(chunk(rev)).replace(b'ann', b'bob')
-    world = judged.World()
-    push = facts.PushFacts(repo, _Transaction(), 'demo', 'ann', world, 0.0)
+    push = incoming.push_of(repo)
     log._inner._revision_cache = None
     with pytest.raises(error.StorageError):
         next(iter(push.changes))

@@ -233,6 +233,9 @@ def test_told_again_while_it_starts_anew_it_does_not_end(bare: Bare) -> None:
     bare.until('one', lambda: bare.stages() == ['serving'])
     assert bare.process.poll() is None
     assert bare.status()['handovers'] > 1
+    for pid in (bare.process.pid, server_of(bare)):
+        said = Path(f'/proc/{pid}/status').read_text()
+        assert int(said.partition('SigBlk:')[2].split()[0], 16) == 0
     serves_next(bare)
     bare.process.send_signal(signal.SIGHUP)
     bare.process.send_signal(signal.SIGTERM)
