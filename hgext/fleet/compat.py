@@ -11,6 +11,7 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from typing import Any
+from urllib import parse
 
 # A revlog of version 1 begins so that has general deltas, and its data in
 # between its index.
@@ -27,6 +28,32 @@ def initialize() -> None:
     except ImportError:
         return
     initialization.init()
+
+
+def read_queries() -> None:
+    """Have Mercurial understand URLs and arguments that are not ASCII.
+
+    It gives urllib bytes, which before Python 3.13 refuses those.
+    """
+    from mercurial import util
+
+    def parse_qsl(query: bytes, **how: Any) -> list[tuple[bytes, bytes]]:
+        found = parse.parse_qsl(
+            query.decode('latin-1'), encoding='latin-1', **how
+        )
+        return [
+            (name.encode('latin-1'), value.encode('latin-1'))
+            for name, value in found
+        ]
+
+    def parse_qs(query: bytes, **how: Any) -> dict[bytes, list[bytes]]:
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in parse_qsl(query, **how):
+            values.setdefault(name, []).append(value)
+        return values
+
+    urlreq: Any = util.urlreq
+    urlreq.parseqsl, urlreq.parseqs = parse_qsl, parse_qs
 
 
 def repository(ui: Any, path: bytes, create: bool = False) -> Any:

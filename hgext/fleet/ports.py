@@ -22,6 +22,8 @@ class Batch(list[Record]):
     """Records of a stream, in order, and how far it has been read.
 
     All that was asked for and is below the position ``upto`` is in here.
+    It is less than the position that was asked for only where the stream ends
+    before that: then records have been lost that were there once.
     """
 
     def __init__(self, records: Iterable[Record], upto: int) -> None:

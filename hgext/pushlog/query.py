@@ -196,7 +196,8 @@ def select(
 
     after, upto = _span(query, log, revision)
     if query.paged:
-        first = (query.page - 1) * PAGE
+        # No page begins after the last push, whatever its number.
+        first = min((query.page - 1) * PAGE, len(log))
         if query.branch is None:  # then skipping pages costs nothing
             upto, first = upto - first, 0
         newest = chosen(_backwards(log, after, upto))

@@ -4,7 +4,8 @@ A server that has this extension can be told that one repository, or all of
 them, must not be changed by anybody. They can be cloned and pulled from as
 always; every push, whether of changesets, bookmarks, phases or obsolescence
 markers, is refused before any of its data is sent, and whoever pushes is told
-the reason::
+the reason. So are those who would make, change or delete a repository over
+SSH::
 
   [extensions]
   readonly =
@@ -98,13 +99,21 @@ def reposetup(ui: Any, repo: Any) -> None:
 
 def _reason(repo: Any) -> str | None:
     """Return why a repository is read-only, on one line, or None."""
+    # Whoever owns that hgrc, this can do no harm.
+    own = repo.ui.config(b'readonly', b'reason', untrusted=True)
     # What a repository says of itself must not lift what holds for all.
-    node = repo.baseui
+    return reason(repo.baseui, own)
+
+
+def reason(ui: Any, own: bytes) -> str | None:
+    """Return why a repository is read-only that says ``own`` of itself.
+
+    ``ui`` has what holds for all.
+    """
     return (
-        _said(node.config(b'readonly', b'all'))
-        or _written(node.configpath(b'readonly', b'all-file'))
-        # Whoever owns that hgrc, this can do no harm.
-        or _said(repo.ui.config(b'readonly', b'reason', untrusted=True))
+        _said(ui.config(b'readonly', b'all'))
+        or _written(ui.configpath(b'readonly', b'all-file'))
+        or _said(own)
     )
 
 

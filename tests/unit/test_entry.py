@@ -125,6 +125,13 @@ def test_an_entry_is_filed_under_its_repository_and_a_fence_apart() -> None:
     assert not FENCE_KEY[0].isalnum()
 
 
+def test_what_is_no_fence_is_not_filed_as_one() -> None:
+    """Else it would count for all repositories that have come as far."""
+    entry = replace(PUSH, kind=Kind.DELETE, repo=FENCE_KEY)
+    with pytest.raises(EntryUnreadable, match='is filed under'):
+        decode(entry.key, encode(entry))
+
+
 @given(anything, texts)
 def test_under_another_key_it_is_refused(entry: Entry, key: str) -> None:
     assume(key != entry.key)

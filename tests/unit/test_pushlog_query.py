@@ -89,7 +89,7 @@ asked = st.builds(
     changesets=st.just(()) | st.lists(changesets, max_size=3).map(tuple),
     branch=st.none() | st.sampled_from(['stable', 'default', 'gone']),
     tipsonly=st.booleans(),
-    page=st.integers(1, 4),
+    page=st.integers(1, 4) | st.just(10**18 - 1),
 )
 
 

@@ -7,7 +7,8 @@ Everything is per machine, bounded, and may be deleted at any time.
 
 :class:`Remembering` asks a directory, and falls back to the memory when that
 is unavailable.  Who was not found is never remembered, and whoever is found
-to be gone or disabled is forgotten at once.  So during an outage those who
+to be gone or disabled is forgotten at once, as is who held a key that nobody
+holds.  So during an outage those who
 were there within ``keep`` seconds get in, as they were then, and nobody else.
 
 A memory that cannot be opened, or that others could have written, is none.
@@ -96,6 +97,14 @@ class Memory:
             base.execute('delete from holder where name = ?', (name,))
 
         self._change(edit)
+
+    def drop(self, key: str) -> None:
+        """Forget who held a key."""
+        self._change(
+            lambda base: base.execute(
+                'delete from holder where key = ?', (key,)
+            )
+        )
 
     def noted(self, what: str) -> float | None:
         """Return how many seconds ago something was noted."""
@@ -205,7 +214,9 @@ class Remembering:
             if key not in user.keys:
                 raise
             return user
-        if user is not None:
+        if user is None:
+            self._memory.drop(key)
+        else:
             self._memory.keep(user)
             self._memory.hold(dict.fromkeys(user.keys, user.name))
         return user

@@ -148,7 +148,7 @@ class Reader:
             with renamed(self._place, f'read {stream}'):
                 end = self._consumer.ends([stream])[stream]
                 if position >= end:
-                    return Batch((), position)
+                    return Batch((), end)
                 self._seek(stream, position)
                 return self._take(end, keys, limit)
         except BaseException:

@@ -135,7 +135,10 @@ class StreamFile:
             if keys is None:
                 rows = database.execute(_READ, (stream, position, limit))
                 records = [Record(*row) for row in rows]
-                upto = records[-1].offset + 1 if records else position
+                if records or not limit:
+                    upto = records[-1].offset + 1 if records else position
+                else:
+                    upto = min(position, _end(database, stream))
                 return Batch(records, upto)
             # One snapshot for all keys: else a record of the first key could
             # be passed over for a later one of the second.
@@ -148,7 +151,7 @@ class StreamFile:
             for cursor in found:
                 cursor.close()
             if len(records) < limit:
-                upto = max(position, _end(database, stream))
+                upto = _end(database, stream)
             else:
                 upto = records[-1].offset + 1 if records else position
             database.execute('COMMIT')
@@ -239,6 +242,8 @@ class StreamFile:
                 database.executescript(_SCHEMA)
                 database.execute(f'PRAGMA application_id = {_APPLICATION}')
                 database.execute(f'PRAGMA user_version = {VERSION}')
+                # To close does so too, but does not say if it cannot.
+                database.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchone()
             finally:
                 database.close()
             _sync(draft)

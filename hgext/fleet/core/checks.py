@@ -65,8 +65,8 @@ class Change(Protocol):
 
     ``listed`` are the files that the changeset says it changes, ``files``
     those that it does change, by name.  ``faults`` says, a sentence each,
-    what is wrong with its parents; ``is_sound`` whether its manifest has the
-    hash that it is called by.
+    what is wrong with its parents, or with the order of its manifest;
+    ``is_sound`` whether that has the hash that it is called by.
     """
 
     @property
@@ -96,6 +96,10 @@ class Change(Protocol):
 
     def alike(self, path: str) -> Sequence[str]:
         """Return other files whose names differ only by case, in ASCII."""
+        ...
+
+    def in_the_way(self, path: str) -> str | None:
+        """Return a file where ``path`` needs a folder, or the reverse."""
         ...
 
 
@@ -137,12 +141,18 @@ class World(Protocol):
 
 
 class Push(Protocol):
-    """Everything that one transaction brings."""
+    """Everything that one transaction brings.
+
+    ``user`` is in whose name it is pushed, and ``actor`` who does that, and
+    whose rights count; mostly they are the same.
+    """
 
     @property
     def repo(self) -> str: ...
     @property
     def user(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
     @property
     def now(self) -> float: ...
     @property
@@ -155,6 +165,10 @@ class Push(Protocol):
     def bookmarks(self) -> Sequence[Bookmark]: ...
     @property
     def world(self) -> World: ...
+    @property
+    def shown_again(self) -> Collection[str]:
+        """The branches on which hidden changesets are shown again."""
+        ...
 
     def heads(self, branch: str) -> Sequence[str]:
         """Return the open heads that the branch would have."""

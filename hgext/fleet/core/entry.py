@@ -151,7 +151,9 @@ def decode(key: str, value: bytes) -> Entry:
             'upgrade hgfleet on this node',
         ) from None
     entry = _entry(kind, meta, tail)
-    if entry.key != key:
+    misfiled = (kind is Kind.FENCE) is not (key == FENCE_KEY)
+    if misfiled or entry.key != key:
+        # Under the key of fences it would be of all repositories.
         raise EntryUnreadable(
             f'the entry for {entry.key!r} is filed under {key[:240]!r}'
         )
