@@ -38,7 +38,7 @@ The server is gunicorn
   >     hgext3rd.fleet.web:application
   >   cat > wait.py << EOF
   > import time, urllib.request
-  > for _ in range(400):
+  > for _ in range(2400):
   >     try:
   >         urllib.request.urlopen('$URL/healthz')
   >         break
@@ -125,11 +125,24 @@ What is here, but not shown yet, is nowhere to be seen
   $ get demo/json-bookmarks | tr -d '\n'
   200 {"node": "e0bd301006853b1905402c136b2cddf5151291c5","bookmarks": [{"bookmark": "mark","node": "e0bd301006853b1905402c136b2cddf5151291c5","date": [0.0, 0]}]} (no-eol)
 
-Who names it waits a second for it, and gets it as soon as it is shown
+Who names it waits a second for it, and gets it as soon as it is shown; here
+the second is a long one, since a busy machine needs one to show anything
 
   $ hg -R c pull -q -r $TIP
   abort: unknown revision '*' (glob)
   [255]
+  $ stop() {
+  >   pid=$(cat "$TESTTMP/pid")
+  >   kill $pid
+  >   while kill -0 $pid 2> /dev/null; do sleep 0.05; done
+  > }
+  $ stop
+  $ cat > patient.py << EOF
+  > from hgext3rd.fleet import web
+  > web.WAIT = 600
+  > EOF
+  $ printf '[extensions]\npatient = %s\n' "$TESTTMP/patient.py" >> m1/hgrc
+  $ serve
   $ (sleep 0.3; show 3) &
   $ hg -R c pull -q -r $TIP
   $ wait
@@ -189,8 +202,6 @@ New repositories and deleted ones are noticed
 
 Nothing went wrong, and it stops when told
 
-  $ PID=$(cat pid)
-  $ kill $PID
-  $ while kill -0 $PID 2> /dev/null; do sleep 0.05; done
+  $ stop
   $ grep -v ' \[INFO\] ' error.log
   [1]

@@ -6,7 +6,8 @@ for each mirror:
     HGRCPATH=/srv/hg/web1/hgrc HGPLAIN=1 HGENCODING=utf-8 \\
         python -m gunicorn --worker-class gthread --workers 2 --threads 4 \\
             --keep-alive 15 --timeout 600 --graceful-timeout 10 \\
-            --limit-request-fields 1000 --no-control-socket \\
+            --limit-request-fields 1000 --limit-request-line 8190 \\
+            --no-control-socket \\
             --bind 127.0.0.1:8080 hgext3rd.fleet.web:application
 
 A configuration that is wrong ends the worker at its start, with the reason.

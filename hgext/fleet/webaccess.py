@@ -106,8 +106,22 @@ class _Read(configuration.config):
             super().read(path, fp or file, sections, remap)
 
 
+def files_of(paths: Iterable[bytes]) -> list[bytes]:
+    """Return these configuration files, and those that they include.
+
+    Only those that are there; raises SettingError.
+    """
+    found = _parsed(filter(os.path.exists, paths))
+    return [path for path, state in found.state if state]
+
+
 def _read(paths: Iterable[bytes]) -> tuple[_State, Rules]:
     """Return the state of the files that are read, and the rules in them."""
+    found = _parsed(paths)
+    return tuple(found.state), settings.rules(found.items(b'access'))
+
+
+def _parsed(paths: Iterable[bytes]) -> _Read:
     found = _Read()
     try:
         for path in paths:
@@ -117,7 +131,7 @@ def _read(paths: Iterable[bytes]) -> tuple[_State, Rules]:
             f'the rules of access cannot be read: {problem}',
             'correct the configuration of this mirror',
         ) from None
-    return tuple(found.state), settings.rules(found.items(b'access'))
+    return found
 
 
 def _mark(path: bytes) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from mercurial import error, wireprotov1server
 from mercurial.hgweb import common, hgweb_mod
 from mercurial.utils import stringutil
 
-from . import meta, webview
+from . import compat, meta, webview
 from .webgate import Gate, Sight
 from .webreply import Whole
 
@@ -170,6 +170,7 @@ class Pool:
 
 def opener(ui: Any, gate: Gate) -> Callable[[str, Sight], Site | None]:
     """Return the function by which a pool opens sites."""
+    compat.read_queries()
 
     def open_site(name: str, sight: Sight) -> Site | None:
         loaded = webview.load(

@@ -228,6 +228,10 @@ def _freeze(repo: Any, stop: int) -> None:
     """Keep ``repo`` from looking again, and from writing."""
 
     class pinnedrepo(repo.__class__):  # type: ignore[misc]
+        def wread(self, filename: bytes) -> bytes:
+            # Who asks for ffffffffffff would see what lies about here.
+            raise error.RepoLookupError(b'there is no working directory')
+
         def file(self, path: bytes, writable: bool = False) -> Any:
             log = _patiently(lambda: super(pinnedrepo, self).file(path))
             _trim(log.get_revlog(), stop)
