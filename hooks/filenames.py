@@ -3,6 +3,7 @@
 Refused are names that lead out of a clone, or into Mercurial's own folder
 (``../x``, ``/x``, ``a/.hg/hgrc``, and what some systems take for these), since
 clients refuse to write them: such a changeset could not be used any more.
+Neither could one in which a file is where another needs a folder.
 Refused are also names that differ from another file's only by case, that are
 reserved on Windows (``CON``, ``aux.txt``, ``a:b``, a space or full stop at
 the end of a part), or that have control characters or are not UTF-8.
@@ -61,6 +62,10 @@ def begin(options: Options, push: Push) -> Judge:
         fresh = [one for one in files if one.before is None and not one.gone]
         for file in fresh:
             for what in _faults(file.path, windows):
+                yield _failure(what, change, file)
+            other = change.in_the_way(file.path)
+            if other is not None:
+                what = f'it cannot be there together with {other}'
                 yield _failure(what, change, file)
             if forbidden.match(file.path):
                 yield _failure('such names are forbidden', change, file)

@@ -1,7 +1,7 @@
 """each branch has a single head
 
 A push must not add a head to a branch that has one.  Heads that are closed,
-or hidden by obsolescence, do not count.
+or hidden by obsolescence, do not count, until they become public.
 
 ``heads.except`` (globs over names of branches, default none)
   branches that may have any number of heads.
@@ -31,7 +31,7 @@ def begin(options: Options, push: Push) -> Judge:
         return ()
 
     def end() -> Failures:
-        for branch in touched:
+        for branch in {**touched, **dict.fromkeys(push.shown_again)}:
             if exempt.match(branch):
                 continue
             heads = push.heads(branch)

@@ -16,6 +16,9 @@ description has to name one of them, as ``r=NAME``, who is not the one who
 pushes.  ``forbidden`` means nobody.  The first line that matches decides; a
 file that no line matches may be changed by everybody.
 
+Of a service that pushes in the name of a user it is the service that must be
+among those who may; and neither of them can have reviewed it.
+
 A merge that throws away what one of its sides has done to a file changes that
 file.
 """
@@ -68,7 +71,7 @@ def begin(options: Options, push: Push) -> Judge:
 
     @functools.cache
     def is_pusher(rule: Rule) -> bool:
-        return _is_one(world, rule.subjects, push.user)
+        return _is_one(world, rule.subjects, push.actor)
 
     @functools.cache
     def is_reviewed(rule: Rule, reviewers: frozenset[str]) -> bool:
@@ -86,9 +89,9 @@ def begin(options: Options, push: Push) -> Judge:
             if is_pusher(rule):
                 return
             remedy = f'let one of these push it: {subjects}'
-            what = f'{push.user} may not change it'
+            what = f'{push.actor} may not change it'
         else:
-            named = reviewers(change.description) - {push.user}
+            named = reviewers(change.description) - {push.user, push.actor}
             if is_reviewed(rule, named):
                 return
             remedy = f'let one of these review it, as r=NAME: {subjects}'

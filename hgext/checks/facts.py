@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
-from mercurial import encoding
+from mercurial import encoding, phases
 from mercurial.node import bin, hex, nullrev
 
 from ..fleet import compat
@@ -32,6 +32,7 @@ class FileFacts:
         old: Line | None,
         new: Line | None,
         reverted: bool = False,
+        other: Line | None = None,
     ) -> None:
         self.path = text(name)
         self.before = None if old is None else text(old[40:])
@@ -39,6 +40,7 @@ class FileFacts:
         self.gone = new is None
         self.reverted = reverted
         self.node = b'' if new is None else bin(new[:40])
+        self._olds = (old, other)
         self._logs = logs
         self._name = name
 
@@ -79,7 +81,7 @@ class FileFacts:
         stored = self._stored
         if stored and stored.is_whole:
             return self.data
-        if stored:
+        if stored and self._follows(stored.parents[0]):
             came = self._logs.came(self._name, stored)
             if came is not None:
                 return came
@@ -88,12 +90,24 @@ class FileFacts:
         before = log.parentrevs(rev)[0]
         if before == nullrev:
             return self.data
+        if not self._follows(log.node(before)):
+            old = self._olds[0]
+            was = b'' if old is None else log.read(bin(old[:40]))
+            return hunks.between(was, self.data)[1]
         raw = log._revlog.rawdata
         old = raw(before)
         came = hunks.lines(old, log._revlog.revdiff(before, rev))
         if came is None:
             _went, came = hunks.between(old, raw(rev))
         return came
+
+    def _follows(self, parent: bytes) -> bool:
+        """Tell whether a revision is one that the changeset has started from.
+
+        One that no changeset has may come along, and its lines with it.
+        """
+        olds = (bin(line[:40]) for line in self._olds if line)
+        return self.reverted or parent in olds
 
 
 class ChangeFacts:
@@ -154,7 +168,10 @@ class ChangeFacts:
             if is_new or name not in since:
                 line = other[name][1] if name in other else changed[name][1]
                 was = changed[name][0] if name in changed else line
-                files.append(FileFacts(push.logs, name, was, line, not is_new))
+                its = other[name][0] if name in other else None
+                files.append(
+                    FileFacts(push.logs, name, was, line, not is_new, its)
+                )
         return files
 
     def alike(self, path: str) -> Sequence[str]:
@@ -162,6 +179,13 @@ class ChangeFacts:
         _files = self.files  # on the way to which the manifest is made
         found = self._push.manifests.alike(self._found.manifest, local(path))
         return [text(name) for name in found]
+
+    def in_the_way(self, path: str) -> str | None:
+        """Return a file that cannot be there together with another."""
+        _files = self.files  # on the way to which the manifest is made
+        manifests = self._push.manifests
+        found = manifests.in_the_way(self._found.manifest, local(path))
+        return None if found is None else text(found)
 
     @property
     def is_sound(self) -> bool:
@@ -171,7 +195,7 @@ class ChangeFacts:
 
     @cached_property
     def faults(self) -> Sequence[str]:
-        """What is wrong with its parents."""
+        """What is wrong with its parents, and with its manifest."""
         faults = []
         log, rev = self._push.log, self.rev
         first, second = log.parentrevs(rev)
@@ -179,6 +203,9 @@ class ChangeFacts:
             faults.append('it has a second parent, and no first')
         if first == second != nullrev:
             faults.append('both of its parents are the same')
+        _files = self.files  # on the way to which manifests are compared
+        if not self._push.manifests.is_ordered(self._found.manifest):
+            faults.append('the names in its manifest are not in order')
         return faults
 
 
@@ -193,9 +220,11 @@ class PushFacts:
         user: str,
         world: World,
         now: float,
+        actor: str = '',
     ) -> None:
         self.repo = name
         self.user = user
+        self.actor = actor or user
         self.now = now
         self.world = world
         self._repo = repo
@@ -205,6 +234,7 @@ class PushFacts:
             Bookmark(text(one), _name(old), _name(new))
             for one, (old, new) in moved
         ]
+        self._phases = tr.changes[b'phases']
         self.log = repo.changelog
         self.start: int = tr.changes[b'origrepolen']
         self.count = len(self.log) - self.start
@@ -237,6 +267,29 @@ class PushFacts:
         rev = self.log.rev(node)
         return self.empty if rev == nullrev else self.manifest(rev)
 
+    @cached_property
+    def _shown_again(self) -> list[int]:
+        """Changesets that markers have hidden, and that become public."""
+        older = [
+            rev
+            for revs, (_old, new) in self._phases
+            for rev in revs
+            if new == phases.public and rev < self.start
+        ]
+        hidden = self._repo.obsstore.successors if older else {}
+        found = [rev for rev in older if self.log.node(rev) in hidden]
+        if found:
+            self._repo.invalidatevolatilesets()
+        return found
+
+    @property
+    def shown_again(self) -> frozenset[str]:
+        """The branches on which hidden changesets are shown again."""
+        return frozenset(
+            text(encoding.fromlocal(self.log.branchinfo(rev)[0]))
+            for rev in self._shown_again
+        )
+
     def heads(self, branch: str) -> list[str]:
         """Return the open heads that the branch would have."""
         branches = self._repo.filtered(b'visible').branchmap()
@@ -248,11 +301,16 @@ class PushFacts:
 
     def heads_before(self, branch: str) -> int:
         """Return how many open heads the branch has had."""
-        heads = self._repo.filtered(b'visible').revs(
-            b'heads(branch(%s) and 0:%d)',
-            b'literal:%s' % _bytes(branch),
-            self.start - 1,
-        )
+        visible = self._repo.filtered(b'visible')
+        # The last one before this push may be hidden, and is no limit then.
+        older = [
+            rev
+            for rev in visible.revs(
+                b'branch(%s)', b'literal:%s' % _bytes(branch)
+            )
+            if rev < self.start and rev not in self._shown_again
+        ]
+        heads = visible.revs(b'heads(%ld)', older)
         cl = self.log
         return sum(not cl.branchinfo(rev)[1] for rev in heads)
 

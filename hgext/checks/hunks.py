@@ -74,6 +74,16 @@ def apply(text: bytearray, delta: bytes) -> tuple[bytes, bytes] | None:
     return (b''.join(old), b''.join(new)) if whole else None
 
 
+def places(delta: bytes) -> list[tuple[int, int]]:
+    """Return where in the new text the replacements are."""
+    found = []
+    shift = 0
+    for start, end, data in hunks(delta):
+        found.append((start + shift, start + shift + len(data)))
+        shift += len(data) - (end - start)
+    return found
+
+
 def between(old: bytes, new: bytes) -> tuple[bytes, bytes]:
     """Return which lines went from one text to another, and which came."""
     went, there = [], []

@@ -76,8 +76,10 @@ def _decide(repo: Any, tr: Any) -> None:
     wish = verdict.wish(_variables(tr), bench.modules, others)
     most = bench.general.number('show')
     world = NodeWorld(repo)
-    user = auditing.user(ui)
-    push = facts.PushFacts(repo, tr, _name(repo), user, world, time.time())
+    user, actor = auditing.user(ui), auditing.actor(ui)
+    push = facts.PushFacts(
+        repo, tr, _name(repo), user, world, time.time(), actor
+    )
     moved = tr.changes[b'phases'] or tr.changes[b'obsmarkers']
     if not (push.count or push.bookmarks or moved):
         if wish.only:

@@ -11,6 +11,7 @@ slower way.
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import Any
 
 from mercurial import scmutil
@@ -37,6 +38,8 @@ class Manifests:
         self._store = self._log.getstorage(b'')
         self._texts: dict[int, bytearray] = {}
         self._looked_at: dict[int, bytes] = {}
+        self._disordered: set[int] = set()
+        self._folders: tuple[bytes, set[bytes]] = b'', set()
 
     def between(self, old: bytes, new: bytes) -> Differences:
         """Return what differs; how it is in ``new`` comes second."""
@@ -53,6 +56,8 @@ class Manifests:
             seen = hunks.apply(text, delta) or hunks.between(
                 self._look(before), bytes(text)
             )
+            if not _in_order(text, hunks.places(delta)):
+                self._disordered.add(after)
             self._keep(after, text)
         went, came = seen
         gone, there = _lines(went), _lines(came)
@@ -61,6 +66,14 @@ class Manifests:
             for path in {**gone, **there}
             if gone.get(path) != there.get(path)
         }
+
+    def is_ordered(self, node: bytes) -> bool:
+        """Tell whether its names are in order where they were compared.
+
+        Mercurial does not read a manifest in which they are not, or in which
+        one is there twice.
+        """
+        return self._store.rev(node) not in self._disordered
 
     def is_sound(self, node: bytes) -> bool:
         """Tell whether a manifest's text has the hash that it is called by."""
@@ -93,6 +106,30 @@ class Manifests:
             found.append(bytes(text[at : at + len(path)]))
             at = lower.find(needle, at + 1)
         return [one for one in found if one != path]
+
+    def in_the_way(self, node: bytes, path: bytes) -> bytes | None:
+        """Return a file that cannot be there together with ``path``.
+
+        It is where that needs a folder, or needs one where that is.
+        """
+        if not self._flat:
+            return None  # of one name there is a file or a folder
+        if self._folders[0] != node:
+            self._folders = node, set()
+        known = self._folders[1]
+        rev = self._store.rev(node)
+        text = self._text(rev)
+        self._keep(rev, text)
+        at = _place(text, path + b'/')
+        if text.startswith(path + b'/', at):
+            return bytes(text[at : text.find(b'\0', at)])
+        folder = path.rpartition(b'/')[0]
+        while folder and folder not in known:
+            if text.startswith(folder + b'\0', _place(text, folder + b'\0')):
+                return folder
+            known.add(folder)
+            folder = folder.rpartition(b'/')[0]
+        return None
 
     def paths(self, node: bytes) -> list[bytes]:
         """Return all names in a manifest."""
@@ -139,6 +176,33 @@ class Manifests:
             )
             for path, (was, now) in before.diff(after).items()
         }
+
+
+def _in_order(text: bytearray, places: list[tuple[int, int]]) -> bool:
+    """Tell whether names ascend in these places, and next to them."""
+    for start, stop in places:
+        begin = text.rfind(b'\n', 0, start) + 1
+        begin = text.rfind(b'\n', 0, max(begin - 1, 0)) + 1
+        for _line in range(2):
+            stop = text.find(b'\n', stop) + 1 or len(text)
+        lines = bytes(text[begin:stop]).removesuffix(b'\n').split(b'\n')
+        names = [line.partition(b'\0')[0] for line in lines]
+        if any(one >= other for one, other in pairwise(names)):
+            return False
+    return True
+
+
+def _place(text: bytearray, start: bytes) -> int:
+    """Return where the first line is that is not less than ``start``."""
+    low, high = 0, len(text)
+    while low < high:
+        line = text.rfind(b'\n', 0, (low + high) // 2) + 1
+        end = text.find(b'\n', line) + 1 or len(text)
+        if text[line:end] < start:
+            low = end
+        else:
+            high = line
+    return low
 
 
 def _lines(text: bytes) -> dict[bytes, Line]:

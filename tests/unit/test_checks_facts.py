@@ -15,11 +15,12 @@ os.environ['HGRCPATH'] = ''
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mercurial import context, mdiff
+from mercurial import context, mdiff, phases
 from mercurial.node import hex, nullid
 
 from hgext3rd.checks import facts, hunks, manifests
 from hgext3rd.checks.facts import ChangeFacts
+from hgext3rd.checks.filelogs import FileLogs
 from testlib import incoming, judged
 
 FLAGS = ('', '', '', 'x', 'l')
@@ -200,6 +201,60 @@ def test_a_damaged_manifest_is_noticed(repo: Any) -> None:
     assert not found.is_sound(node)
 
 
+SORTED = [b'a', b'b', b'd', b'e', b'f']
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'ordered'),
+    [
+        ([], SORTED, True),
+        ([], SORTED[::-1], False),
+        (SORTED, [b'a', b'b', b'c', b'd', b'e', b'f'], True),
+        (SORTED, [b'a', b'b', b'd', b'f'], True),
+        (SORTED, [b'f'], True),
+        (SORTED, [], True),
+        (SORTED, [b'a', b'b', b'b', b'd', b'e', b'f'], False),
+        (SORTED, [b'a', b'a', b'b', b'd', b'e', b'f'], False),
+        (SORTED, [*SORTED, b'f'], False),
+        (SORTED, [*SORTED, b'c'], False),
+        (SORTED, [b'b', *SORTED], False),
+        (SORTED, [b'a', b'', b'b', b'd', b'e', b'f'], False),
+        (SORTED, [b'a', b'x', b'd', b'e', b'f'], False),
+        (SORTED, [b'a', b'dd', b'd', b'e', b'f'], False),
+    ],
+)
+def test_names_in_a_manifest_must_be_in_order(
+    repo: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    old: list[bytes],
+    new: list[bytes],
+    ordered: bool,
+) -> None:
+    before, after = (
+        b''.join(b'%s\0%s\n' % (name, b'1' * 40) for name in each)
+        for each in (old, new)
+    )
+    deltas = [mdiff.textdiff(before, after)]
+    if before[:1] == after[:1]:  # from the middle of a line on
+        header = struct.pack('>lll', 1, len(before), len(after) - 1)
+        deltas.append(header + after[1:])
+    commit(repo, (), {'a': (b'', '')})
+    for delta in deltas:
+        push = incoming.push_of(repo)
+        found = push.manifests
+        found._texts[-1] = bytearray(before)
+        monkeypatch.setattr(found, '_look', lambda rev: before)
+        monkeypatch.setattr(
+            found._store, 'revdiff', lambda one, other, delta=delta: delta
+        )
+        (change,) = push.changes
+        faults = (
+            [] if ordered else ['the names in its manifest are not in order']
+        )
+        assert change.faults == faults
+        assert bytes(found._texts[0]) == after
+
+
 def test_only_added_lines_are_added(repo: Any) -> None:
     lines = [b'%d\n' % number for number in range(50)]
     one = commit(repo, (), {'a': (b''.join(lines), '')})
@@ -209,6 +264,31 @@ def test_only_added_lines_are_added(repo: Any) -> None:
     change = next(iter(incoming.push_of(repo, 1).changes))
     added = {file.path: file.added for file in change.files}
     assert added == {'a': b'changed\nmore\n', 'b': b'all\n'}
+
+
+@pytest.mark.parametrize('size', [0, 1 << 15])
+def test_lines_of_a_revision_that_no_changeset_has(
+    repo: Any, size: int
+) -> None:
+    tr = repo.currenttransaction()
+    log = repo.file(b'a', writable=True)
+    start = b''.join(b'%d\n' % one for one in range(size)) + b'start\n'
+    old = log.add(start, {}, tr, 0, nullid, nullid)
+    between = log.add(start + b'secret\n', {}, tr, 0, old, nullid)
+    new = log.add(start + b'secret\nmore\n', {}, tr, 0, between, nullid)
+
+    def added(*olds: bytes) -> bytes:
+        was = [hex(one) for one in olds]
+        return facts.FileFacts(
+            FileLogs(repo),
+            *(b'a', was[0] if was else None, hex(new)),
+            other=was[1] if len(was) > 1 else None,
+        ).added
+
+    assert added(between) == b'more\n'
+    assert added(old) == b'secret\nmore\n'
+    assert added(old, between) == b'more\n'
+    assert added() == start + b'secret\nmore\n'
 
 
 def test_names_that_differ_only_by_case(repo: Any) -> None:
@@ -225,6 +305,19 @@ def test_names_that_differ_only_by_case(repo: Any) -> None:
         node = repo[0].manifestnode()
         found = slow.alike(node, name.encode())
         assert [one.decode() for one in found] == others
+
+
+def test_a_file_where_another_needs_a_folder(repo: Any) -> None:
+    names = ('a', 'a-b', 'a.d/x', 'b/c/d', 'b/c-d', 'b/c.d', 'z')
+    commit(repo, (), {name: (b'', '') for name in names})
+    (change,) = incoming.push_of(repo).changes
+    for name, other in (
+        *((one, None) for one in names),
+        *(('a/b', 'a'), ('a/b/c', 'a'), ('b', 'b/c-d'), ('b/c', 'b/c/d')),
+        *(('b/c/d/e/f', 'b/c/d'), ('b/c/e', None), ('A/b', None), ('', None)),
+        *(('a.d', 'a.d/x'), ('z/z', 'z'), ('zz/z', None), ('a0/b', None)),
+    ):
+        assert change.in_the_way(name) == other
 
 
 def test_a_merge_that_throws_work_away_changes_its_files(repo: Any) -> None:
@@ -253,6 +346,25 @@ def test_heads_are_counted_before_and_after(repo: Any) -> None:
     assert hex(one).decode() in push.heads('default')
     assert push.heads_before('default') == 1
     assert push.heads('none') == []
+
+
+def test_a_hidden_head_that_becomes_public_counts(repo: Any) -> None:
+    repo.ui.setconfig(b'experimental', b'evolution', b'all')
+    tr = repo.currenttransaction()
+    start = commit(repo, (), {'a': (b'0', '')})
+    commit(repo, (start,), {'a': (b'1', '')})
+    hidden = commit(repo, (start,), {'a': (b'2', '')})
+    repo.obsstore.create(tr, hidden, ui=repo.ui)
+    push = incoming.push_of(repo, 3)
+    assert len(push.heads('default')) == push.heads_before('default') == 1
+    assert not push.shown_again
+    phases.advanceboundary(repo, tr, phases.public, [hidden])
+    moved = incoming.Transaction(3)
+    moved.changes[b'phases'] = [(range(2, 3), (phases.draft, phases.public))]
+    push = facts.PushFacts(repo, moved, 'demo', 'ann', judged.World(), 0.0)
+    assert push.shown_again == {'default'}
+    assert len(push.heads('default')) == 2
+    assert push.heads_before('default') == 1
 
 
 def test_what_a_changeset_says_of_itself(repo: Any) -> None:

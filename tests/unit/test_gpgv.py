@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +24,6 @@ class Signer:
 
     def __init__(self, home: Path, *people: str) -> None:
         self._home = home
-        home.mkdir(mode=0o700)
         for name in people:
             self._gpg('--quick-gen-key', name, 'ed25519', 'sign', 'never')
 
@@ -60,13 +59,13 @@ class Signer:
 @pytest.fixture(scope='module')
 def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
     # Its socket is in there, and may not have a long path.
-    folder = Path('/tmp') / f'hgfleet-gpg.{os.getpid()}'
-    one = Signer(folder, 'ann@example.org', 'eve@example.org')
+    folder = Path(tempfile.mkdtemp(prefix='hgfleet-gpg.', dir='/tmp'))
     try:
+        one = Signer(folder, 'ann@example.org', 'eve@example.org')
         yield one
-    finally:
         one.end()
-        shutil.rmtree(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

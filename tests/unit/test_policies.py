@@ -98,6 +98,7 @@ ACCEPTED: list[tuple[str, Push, dict[str, Any]]] = [
     ('integrity', with_file('x'), {}),
     ('integrity', merge(files=[File('x', gone=True)], own_listed=['y']), {}),
     ('integrity', with_change(is_sound=False), {}),
+    ('integrity', with_change(branch='a b/c: d'), {}),
     ('limits', Push([Change(node=ONE), Change(node=TWO)]), {'changesets': '2'}),
     ('limits', Push([Change()] * 3, was_empty=True), {'changesets': '2'}),
     (

@@ -252,6 +252,15 @@ REFUSED: list[tuple[str, Push, dict[str, Any], list[str]]] = [
     ),
     (
         'heads',
+        Push([], own_heads={'default': [TWO, ONE]}, shown_again={'default'}),
+        {},
+        [
+            'branch default would have 2 heads (111111111111, 222222222222); '
+            'pull, merge or rebase, and push again'
+        ],
+    ),
+    (
+        'heads',
         Push(own_heads={'default': [TWO, ONE]}),
         {},
         [
@@ -322,6 +331,27 @@ REFUSED: list[tuple[str, Push, dict[str, Any], list[str]]] = [
             'finished change does'
         ],
     ),
+    *(
+        (
+            'filenames',
+            with_change(files=[File(path, before=None)], others=[other]),
+            {},
+            [
+                f'{path}: it cannot be there together with {other}; give it '
+                'another name'
+            ],
+        )
+        for path, other in (('a/b', 'a'), ('a', 'a/b'))
+    ),
+    *(
+        (
+            'integrity',
+            with_change(branch=name),
+            {},
+            [f'its branch is called {name!r}; give the branch another name'],
+        )
+        for name in ('', 'x\n1 o default', 'default ', '\tdefault', 'a\rb')
+    ),
     (
         'paths',
         with_file('vendor/a'),
@@ -343,6 +373,27 @@ REFUSED: list[tuple[str, Push, dict[str, Any], list[str]]] = [
     (
         'paths',
         Push([Change(files=[File('a.idl')], description='r=bob')], user='bob'),
+        {'rules': IDL},
+        [
+            'a.idl: nobody has reviewed it who may; let one of these review '
+            'it, as r=NAME: vendors'
+        ],
+    ),
+    (
+        'paths',
+        Push([Change(files=[File('vendor/a')])], user='bob', own_actor='ann'),
+        {'rules': VENDOR},
+        [
+            'vendor/a: ann may not change it; let one of these push it: '
+            'vendors, @zoe'
+        ],
+    ),
+    (
+        'paths',
+        Push(
+            [Change(files=[File('a.idl')], description='r=bob')],
+            own_actor='bob',
+        ),
         {'rules': IDL},
         [
             'a.idl: nobody has reviewed it who may; let one of these review '
