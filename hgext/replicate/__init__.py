@@ -52,7 +52,9 @@ node of the fleet, a mirror rather than a primary, makes snapshots.
 
 ``replicate.partition-map.NAME``
   ``N,N: start``: repositories whose names match the regular expression
-  ``start`` live in one of these partitions; tried in the order of NAME.
+  ``start`` live in one of these partitions; tried in the order of NAME. It
+  must be the same on all nodes, and must never be changed for a name that
+  has been used: what was pushed before would not be found any more.
 
 ``replicate.inline-limit`` (default 64 KB)
   payloads larger than this go to the blob store.

@@ -114,6 +114,8 @@ def _applied(hosted: Hosted) -> Applied | str:
         found = hosted.applied()
     except EntryUnreadable as problem:
         return str(problem)
+    except OSError as problem:
+        return f'what was applied cannot be read: {problem}'
     inside = os.path.join(hosted.path, '.hg')
     lost = not found.state.seq and os.path.isdir(inside)
     return f'{records.FILE} is missing' if lost else found
@@ -121,10 +123,10 @@ def _applied(hosted: Hosted) -> Applied | str:
 
 def _difference(hosted: Hosted, applied: Applied) -> str:
     state = applied.state
-    if not state.exists or not state.digest:
+    if not state.exists:
         return ''
     actual = digest.of(open_repository(hosted))
-    if actual == state.digest:
+    if actual == (state.digest or digest.EMPTY):
         return ''
     return f'it is not what entry {state.seq} made it'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,10 +10,14 @@ from typing import Any, TypeVar
 
 from mercurial import error
 
-from ..fleet import files
 from ..fleet.core.applied import Applied
 from ..fleet.core.entry import Kind, Record
-from ..fleet.core.errors import FleetError, OutOfReach, Quarantined
+from ..fleet.core.errors import (
+    FleetError,
+    LedgerUnavailable,
+    OutOfReach,
+    Quarantined,
+)
 from ..fleet.core.ledger import Judged, Verdict, fold, reached
 from ..fleet.edge import local
 from ..fleet.ports import Batch
@@ -51,7 +56,7 @@ def catch_up(
         # Whoever is at work has the lock; else this rolls back.
         with applying(repo or open_repository(hosted)):
             applied = hosted.applied()
-    leapt = False
+    is_another = False
     if not applied.state.exists:
         began = bootstrap().begin(hosted, applied)
         if began is not applied:
@@ -62,17 +67,21 @@ def catch_up(
         except OutOfReach as problem:
             known = hosted.identity()
             applied = bootstrap().leap(hosted, applied, problem.start)
-            repo = repo if hosted.identity() == known else None
-            leapt = True
+            if hosted.identity() != known:
+                repo, is_another = None, True
             continue
         applied = follow(hosted, applied, batch, repo)
         state = reached(applied.state, batch.upto)
         applied = replace(applied, state=state)
         if not batch or (end is not None and state.position >= end):
             break
-    if leapt:
-        # What was less than had been shown already is no longer.
-        files.remove(hosted.quarantine)
+    if is_another and os.path.exists(hosted.quarantine):
+        # What was less than had been shown already is no longer.  Seldom, and
+        # a push pays for imports.
+        from . import release
+
+        release.announce(hosted, 'made anew')
+        release.lift(hosted)
     return applied
 
 
@@ -80,7 +89,27 @@ def _next(hosted: Hosted, applied: Applied, news: News | None) -> Batch:
     position = applied.state.position
     if news is not None and news.position == position:
         return news.batch
-    return hosted.node.ledger.read(hosted.stream, position, hosted.keys)
+    # Before that is read: the daemon goes on meanwhile.
+    followed = hosted.node.followed(hosted.partition)
+    batch = hosted.node.ledger.read(hosted.stream, position, hosted.keys)
+    # An empty one ends where the ledger does.
+    least = position if batch else max(position, followed)
+    return whole(hosted.stream, least, batch)
+
+
+def whole(stream: str, position: int, batch: Batch) -> Batch:
+    """Return what was read there; raises LedgerUnavailable.
+
+    What a ledger gets that has lost entries is not what others see who have
+    not read those.
+    """
+    if batch.upto >= position:
+        return batch
+    raise LedgerUnavailable(
+        f'this node has read {stream} up to {position}, and the ledger ends '
+        f'at {batch.upto}: it has lost entries',
+        'restore the ledger; nothing is changed here until then',
+    )
 
 
 def bootstrap() -> Any:

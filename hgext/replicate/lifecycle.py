@@ -20,7 +20,7 @@ from ..fleet.core.ledger import Judged
 from ..fleet.edge import local, text
 from . import repohgrc, sums
 from .node import Hosted
-from .opening import applying, open_repository
+from .opening import applying, moved, open_repository
 
 _FORMAT = {(b'format', b'bookmarks-in-store'): True}
 
@@ -133,12 +133,13 @@ def delete(
     inside = os.path.join(hosted.path, '.hg')
     grave = hosted.node.state('old', f'{hosted.file_name}.{entry.seq}')
     if os.path.isdir(inside):
-        with applying(repo or open_repository(hosted)):
+        with applying(repo or open_repository(hosted)) as unfi:
             files.replace(hosted.tombstone, records.encode(after))
             failpoint.hit('perform.before-delete')
             shutil.rmtree(grave, ignore_errors=True)
             os.makedirs(os.path.dirname(grave), exist_ok=True)
             os.rename(inside, grave)
+            moved(unfi.currentlock(), grave)
     else:
         files.replace(hosted.tombstone, records.encode(after))
     shutil.rmtree(grave, ignore_errors=True)
@@ -157,9 +158,10 @@ def set_aside(hosted: Hosted) -> None:
     grave = hosted.node.state('old', f'{hosted.file_name}.rebuilt')
     shutil.rmtree(grave, ignore_errors=True)
     os.makedirs(os.path.dirname(grave), exist_ok=True)
-    with applying(open_repository(hosted)):
+    with applying(open_repository(hosted)) as unfi:
         hosted.refuse(f'{hosted.name} is being rebuilt from the ledger')
         os.rename(inside, grave)
+        moved(unfi.currentlock(), grave)
     files.remove(hosted.tombstone)
     shutil.rmtree(grave, ignore_errors=True)
 

@@ -95,6 +95,10 @@ class Membership:
         served = before and not before.joining and before.boot == boot
         if served or self._lease.role != MIRROR:
             self._floor = {}
+        # Nor can one look back there to before what it begins with: snapshots,
+        # or what it had applied when it was no mirror.  That must have become
+        # visible first.
+        self._looks_back = before is not None
         self._written: Shown | None = None
         self._boot_id = boot
         node.barriers = dict(self._barriers)
@@ -241,6 +245,9 @@ class Membership:
             # Not what the stream said before this node's lease: of that,
             # compaction may have left nothing.
             self._required = self._demanded()
+            if not self._looks_back:
+                self._promised = dict(self._lease.applied)
+                self._looks_back = True
             if self._lease.role == MIRROR and self._is_awaited():
                 self._promised = self._ends(ledger)
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
 
 # Inodes and their times, of files that are replaced and never changed.
 Identity = tuple[int, ...]
+
+
+POSITIONS = 'positions.json'
+"""Where the daemon notes how far it has read each partition."""
 
 
 class Node:
@@ -113,6 +118,17 @@ class Node:
     def barrier(self, partition: int) -> int:
         """Return the position that this node's readers have reached."""
         return self.barriers.get(partition, 0)
+
+    def followed(self, partition: int) -> int:
+        """Return how far the daemon had read a partition when it noted that.
+
+        0 when a power cut has torn the file.
+        """
+        try:
+            noted = json.loads(files.read(self.state(POSITIONS)) or b'')
+            return max(0, int(noted.get(str(partition), 0)))
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return 0
 
     def hosted(self, name: str) -> Hosted:
         """Return the repository of that name; NameRefused if it is none."""

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
+
+from mercurial import vfs as vfsmod
 
 from ..fleet import compat
 from ..fleet.edge import local
 from . import unsynced
 from .node import Hosted
 
-_EVOLUTION = {(b'experimental', b'evolution.createmarkers'): True}
+# Whether an entry may be was decided where it was made, by the hgrc of then.
+_ANYTHING = {
+    (b'experimental', b'evolution.createmarkers'): True,
+    (b'experimental', b'single-head-per-branch'): False,
+}
 
 
 def open_repository(hosted: Hosted) -> Any:
@@ -34,7 +41,7 @@ def applying(repo: Any) -> Iterator[Any]:
     with (
         unsynced.writing(unfi._fleet),
         unfi.lock(wait=False),
-        ui.configoverride(_EVOLUTION, b'replicate'),
+        ui.configoverride(_ANYTHING, b'replicate'),
     ):
         unfi._fleet_applying = True
         ui.quiet = True
@@ -45,3 +52,12 @@ def applying(repo: Any) -> Iterator[Any]:
         finally:
             ui.quiet = quiet
             unfi._fleet_applying = False
+
+
+def moved(lock: Any, inside: str) -> None:
+    """Have the held lock of a repository released in its new place.
+
+    A lock is released by the path that it had, and there may be the lock of
+    another repository of the same name by then.
+    """
+    lock.vfs = vfsmod.vfs(local(os.path.join(inside, 'store')))

@@ -32,7 +32,6 @@ from ..fleet.core.errors import (
     Quarantined,
     Superseded,
 )
-from ..fleet.core.ledger import RepoState
 from ..fleet.core.mending import Cause
 from . import boot, digest, payload
 from .follow import catch_up
@@ -122,28 +121,27 @@ def begin(repo: Any, hosted: Hosted, desc: bytes) -> None:
             f'{hosted.name} is not a repository of this fleet',
             'make it with "hgfleet repo create"',
         )
-    if state.digest:
-        _check_digest(repo, hosted, state)
+    _check_digest(repo, hosted, state.digest or digest.EMPTY, state.seq)
     repo._fleet_applied = applied
     failpoint.hit('produce.begun')
 
 
-def _check_digest(repo: Any, hosted: Hosted, state: RepoState) -> None:
+def _check_digest(repo: Any, hosted: Hosted, stated: str, seq: int) -> None:
     """Raise Diverged unless the repository is what its last entry states.
 
     Publishing on top of anything else would lead all other nodes astray.
     """
-    if digest.of(repo) == state.digest:
+    if digest.of(repo) == stated:
         return
     # What was read before the lock was taken may be of a moment that a crash
     # has undone, and Mercurial does not always notice within a second.
     repo.invalidate(clearfilecache=True)
     actual = digest.of(repo)
-    if actual != state.digest:
+    if actual != stated:
         raise Diverged(
             f'{hosted.name} on {hosted.node.settings.node} is not what entry '
-            f"{state.seq} made it: it was changed behind the ledger's back "
-            f'(digest {actual[:12]}, not {state.digest[:12]})',
+            f"{seq} made it: it was changed behind the ledger's back "
+            f'(digest {actual[:12]}, not {stated[:12]})',
             'let an administrator rebuild it: see "hg help replicate::rebuild"',
         )
 

@@ -36,16 +36,19 @@ from mercurial.utils import stringutil
 
 from hgext3rd.pushlog import verify as pushlogs
 
-from ..fleet import daemon, failpoint, files
+from ..fleet import failpoint, files
 from ..fleet.core import applied as records
 from ..fleet.core.applied import Applied
-from ..fleet.core.errors import Diverged, SettingError
-from ..fleet.core.mending import Cause
+from ..fleet.core.errors import (
+    Diverged,
+    EntryUnreadable,
+    Quarantined,
+)
 from ..fleet.edge import local, text
-from . import boot, digest, exclusive, lifecycle, unsynced
+from . import boot, digest, exclusive, lifecycle, release, unsynced
 from .follow import catch_up, catch_up_patiently, patiently
 from .node import Hosted, Node
-from .opening import open_repository
+from .opening import moved, open_repository
 
 KEPT = 5
 """How many copies that were replaced a node keeps."""
@@ -98,9 +101,7 @@ def hand_over(hosted: Hosted) -> Applied:
 
     Raises what catching up raises.
     """
-    if os.path.exists(hosted.quarantine):
-        said = f'{hosted.name}: mended; the daemon goes on with it soon'
-        hosted.refuse(said, Cause.REBUILT)
+    release.announce(hosted, 'mended')
     applied = catch_up_patiently(hosted, _BUSY)
     _lift(hosted)
     return applied
@@ -180,9 +181,10 @@ def _replace(hosted: Hosted, beside: Hosted, reason: str) -> str | None:
     """
     old = os.path.join(hosted.path, '.hg')
     new = os.path.join(beside.path, '.hg')
-    with _locked(old):
+    with _locked(old) as held:
         # All that the old one had, since with its lock it gets no more.
         after = catch_up(beside)
+        _refuse_less(hosted, after)
         with _locked(new):
             failpoint.hit('rebuild.before-exchange')
             if not os.path.isdir(old):
@@ -197,9 +199,24 @@ def _replace(hosted: Hosted, beside: Hosted, reason: str) -> str | None:
                 files.replace(hosted.tombstone, records.encode(after))
                 os.makedirs(beside.path, exist_ok=True)
                 os.rename(old, new)
+                moved(held, new)
                 lifecycle.remove_empty(hosted.path, hosted.node.settings.root)
             failpoint.hit('rebuild.exchanged')
     return _keep(hosted, new, reason)
+
+
+def _refuse_less(hosted: Hosted, after: Applied) -> None:
+    """Raise Quarantined when the ledger has less than the old copy had."""
+    try:
+        had = hosted.applied().state.seq
+    except (EntryUnreadable, OSError):
+        return
+    if after.state.seq < had:
+        raise Quarantined(
+            f'{hosted.name}: a new copy is at entry {after.state.seq}, and the '
+            f'old one has been at entry {had}: the ledger has lost entries',
+            'restore the ledger; this copy is kept as it is',
+        )
 
 
 def _put(hosted: Hosted, beside: Hosted, new: str, after: Applied) -> None:
@@ -226,32 +243,22 @@ def _forget_oldest(node: Node) -> None:
 
 def _lift(hosted: Hosted) -> None:
     """End the quarantine, or have the daemon do so, and wait for that."""
-    if not os.path.exists(hosted.quarantine):
+    if release.lift(hosted):
         return
-    its = hosted.node.settings
-    path = hosted.node.state('daemon.lock')
-    try:
-        held = daemon.alone(path, f'the daemon of {its.node}', 0.0)
-    except SettingError:
-        deadline = time.monotonic() + _HANDED_OVER
-        while os.path.exists(hosted.quarantine):
-            if time.monotonic() > deadline:
-                return
-            time.sleep(_PAUSE)
-        return
-    with held:
-        files.remove(hosted.quarantine)
+    deadline = time.monotonic() + _HANDED_OVER
+    while os.path.exists(hosted.quarantine) and time.monotonic() <= deadline:
+        time.sleep(_PAUSE)
 
 
 @contextlib.contextmanager
-def _locked(inside: str) -> Iterator[None]:
+def _locked(inside: str) -> Iterator[Any]:
     """Hold the lock of a repository, whatever state it is in; or LockHeld."""
     store = os.path.join(inside, 'store')
     if not os.path.isdir(store):
-        yield
+        yield None
         return
-    with lock.lock(vfsmod.vfs(local(store)), b'lock', timeout=0):
-        yield
+    with lock.lock(vfsmod.vfs(local(store)), b'lock', timeout=0) as held:
+        yield held
 
 
 def _alone(folder: str) -> AbstractContextManager[None]:

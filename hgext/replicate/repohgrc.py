@@ -1,9 +1,10 @@
 """What the hgrc of a hosted repository may set.
 
-Nothing that runs code, and nothing that says who may bypass what.  It is asked
-before an hgrc becomes an entry, and once more before a node writes one down
-that it has from an entry: whoever could put one into the ledger that says more
-must not run code on every node by that.
+Nothing that runs code, that has files outside of it shown or written, that says
+who may bypass what, or that lets clients put damage in or see what is hidden.
+It is asked before an hgrc becomes an entry, and once more before a node writes
+one down that it has from an entry: whoever could put one into the ledger that
+says more must not run code on every node by that.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ CONFIGURABLE = (
 )
 # ... but for these items, or what starts like them.
 RESERVED = {
+    'web': (
+        *('static', 'templates', 'accesslog', 'errorlog'),
+        *('cacerts', 'certificate'),
+    ),
+    'server': ('validate',),
+    'experimental': ('server.allow-hidden-access',),
     'checks': ('policy.', 'bypass.'),
     'readonly': ('all',),
 }

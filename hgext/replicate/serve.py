@@ -29,7 +29,8 @@ from mercurial import error
 from mercurial.utils import stringutil
 
 from ..fleet import adapters, daemon, edge, files
-from ..fleet.core.barrier import STREAM
+from ..fleet.core import shown
+from ..fleet.core.barrier import MIRROR, STREAM
 from ..fleet.core.entry import FENCE_KEY, Record
 from ..fleet.core.errors import (
     Doubted,
@@ -46,17 +47,16 @@ from ..fleet.core.snapshot import owner
 from ..fleet.settings import Settings
 from ..fleet.webgate import Gate
 from . import boot, recovery, shelf, walker
-from .follow import catch_up
+from .follow import catch_up, whole
 from .health import Health, listen
 from .membership import Membership
-from .news import Known
-from .node import Hosted, Identity, Node, stream
+from .news import Known, News
+from .node import POSITIONS, Hosted, Identity, Node, stream
 from .opening import open_repository
 
 _BATCH = 128
 _OPEN = 100
 _LONGEST_WAIT = 1.0
-_POSITIONS = 'positions.json'
 _BUSY_PAUSE = 0.05
 _FIRST_PAUSE = 0.5
 _LEISURE = 0.3
@@ -93,9 +93,8 @@ class Follower:
         self._recall()
 
     def _load(self) -> dict[int, int]:
-        known = _positions(files.read(self.node.state(_POSITIONS)))
         return {
-            partition: known.get(str(partition), 0)
+            partition: self.node.followed(partition)
             for partition in range(self.node.settings.partitions)
         }
 
@@ -181,7 +180,8 @@ class Follower:
         while True:
             position = self.positions[partition]
             try:
-                return ledger.read(its, position, limit=_BATCH)
+                batch = ledger.read(its, position, limit=_BATCH)
+                return whole(its, position, batch)
             except OutOfReach as problem:
                 self.node.ui.warn(edge.local(f'{problem}\n'))
                 for name in self._all(partition):
@@ -213,7 +213,7 @@ class Follower:
             upto[partition] = min(upto[partition], position)
         body = {str(p): n for p, n in upto.items()}
         files.replace(
-            self.node.state(_POSITIONS), json.dumps(body).encode() + b'\n'
+            self.node.state(POSITIONS), json.dumps(body).encode() + b'\n'
         )
 
     def _retry(self) -> bool:
@@ -243,11 +243,7 @@ class Follower:
             self._later(key)
             return
         try:
-            boot.guard(hosted)
-            there = end is not None and hosted.applied().state.position >= end
-            if not there or hosted.unfinished:
-                catch_up(hosted, self._repository(hosted), end, news)
-            self._known.left(hosted, end)
+            self._follow(hosted, end, news)
         except error.LockHeld as problem:
             reason = f'{hosted.name} is locked by {problem.locker!r}'
             self._put_off(hosted, reason, _BUSY_PAUSE)
@@ -264,6 +260,21 @@ class Follower:
             if os.path.exists(hosted.quarantine):
                 files.remove(hosted.quarantine)
                 self.node.ui.status(edge.local(f'{key}: following again\n'))
+
+    def _follow(
+        self, hosted: Hosted, end: int | None, news: News | None
+    ) -> None:
+        try:
+            boot.guard(hosted)
+            there = end is not None and hosted.applied().state.position >= end
+            if not there or hosted.unfinished:
+                catch_up(hosted, self._repository(hosted), end, news)
+            self._known.left(hosted, end)
+        except error.LockHeld:
+            raise
+        except OSError as problem:
+            # A full disk, or one that cannot be read there.
+            raise Quarantined(f'{hosted.name}: {problem}') from problem
 
     def _hosted(self, key: str) -> Hosted | None:
         try:
@@ -330,16 +341,6 @@ def _is_away(problem: FleetError) -> bool:
 
 def _nothing(_partition: int, _batch: list[Record]) -> None:
     pass
-
-
-def _positions(data: bytes | None) -> dict[str, int]:
-    """Return what the file says; nothing when a power cut has torn it."""
-    try:
-        return {
-            str(p): max(0, int(n)) for p, n in json.loads(data or b'').items()
-        }
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return {}
 
 
 def _opened(hosted: Hosted) -> Any:
@@ -434,6 +435,9 @@ def serve(node: Node) -> None:
     stop = daemon.Stop()
     daemon.listen(stop)
     node.is_daemon = True
+    if its.role != MIRROR:
+        # Should it become a mirror again, that would be of another time.
+        files.remove(node.state(shown.FILE))
     boot.assess(node, anew=True)
     follower = Follower(node)
     membership = Membership(node, follower.positions)

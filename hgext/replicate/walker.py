@@ -133,7 +133,7 @@ class Walker:
                 continue
             try:
                 state = hosted.applied().state
-            except EntryUnreadable:
+            except (EntryUnreadable, OSError):
                 found[name] = Here(0, 0.0)
             else:
                 found[name] = Here(state.seq, state.time / 1000)

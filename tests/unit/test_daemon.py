@@ -23,7 +23,8 @@ from hgext3rd.fleet.core.errors import (
 from hgext3rd.fleet.daemon import Beside, Interrupted, Stop, run
 from testlib.places import TESTS
 
-SOON = 10.0
+# Before what they wait for would end by itself.
+SOON = 45.0
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -242,7 +243,9 @@ def test_silence_ends_the_connection(
 ) -> None:
     monkeypatch.setitem(LIMITS, state, 0.05)
     with Raw(world.path, greets=state is not State.GREETING) as raw:
-        raw.link.sendall(said or b'')
+        # Whoever is slow is hung up on before.
+        with suppress(BrokenPipeError):
+            raw.link.sendall(said or b'')
         assert raw.hear() is None
     monkeypatch.setitem(LIMITS, state, math.inf)
     with world.client() as ledger:

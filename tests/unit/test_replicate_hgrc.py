@@ -65,3 +65,18 @@ def test_what_may_be_said_is_kept(tmp_path: Path) -> None:
 def test_no_repository_speaks_for_all(item: str) -> None:
     with pytest.raises(SettingError, match=r'may not set readonly\.all'):
         repohgrc.check('hgrc', f'[readonly]\n{item}\n')
+
+
+@pytest.mark.parametrize(
+    ('section', 'item'),
+    [
+        ('web', 'static = /etc'),
+        ('web', 'templates = /tmp'),
+        ('web', 'errorlog = /srv/log'),
+        ('server', 'validate = no'),
+        ('experimental', 'server.allow-hidden-access = *'),
+    ],
+)
+def test_no_repository_opens_what_is_around_it(section: str, item: str) -> None:
+    with pytest.raises(SettingError, match=rf'may not set {section}\.'):
+        repohgrc.check('hgrc', f'[{section}]\n{item}\n')

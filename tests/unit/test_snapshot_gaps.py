@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hgext3rd.fleet import adapters, files
+from hgext3rd.fleet import adapters, daemon, files
 from hgext3rd.fleet.core.errors import OutOfReach, Quarantined
+from hgext3rd.fleet.core.mending import Cause
 from hgext3rd.replicate import commands, shelf
 from hgext3rd.replicate.follow import catch_up
 from hgext3rd.replicate.node import Hosted, Node, stream
@@ -44,6 +45,16 @@ def forget(hosted: Hosted, start: int) -> None:
     )
 
 
+def behind(primary: Node, node: Node) -> tuple[Hosted, Hosted]:
+    """Return a repository, and a copy that has none of its changesets."""
+    hosted = create(primary)
+    other = node.hosted('demo')
+    catch_up(other)
+    for number in range(3):
+        commit(open_repository(hosted).unfiltered(), b'%d\n' % number)
+    return hosted, other
+
+
 @pytest.fixture
 def primary(tmp_path: Path) -> Node:
     return make_node(tmp_path, 'p1')
@@ -69,12 +80,7 @@ def test_a_deleted_repository_has_a_snapshot_too(
 def test_a_node_that_is_too_far_behind_starts_anew(
     tmp_path: Path, primary: Node
 ) -> None:
-    hosted = create(primary)
-    node = make_node(tmp_path, 'n2', 'mirror')
-    other = node.hosted('demo')
-    catch_up(other)
-    for number in range(3):
-        commit(open_repository(hosted).unfiltered(), b'%d\n' % number)
+    hosted, other = behind(primary, make_node(tmp_path, 'n2', 'mirror'))
     take(hosted)
     commit(open_repository(hosted).unfiltered(), b'tail\n')
     start = shelf.current(hosted).snapshots[0].state.position
@@ -100,6 +106,36 @@ def test_a_node_that_misses_nothing_goes_on(
     commit(open_repository(hosted).unfiltered(), b'two\n')
     assert catch_up(other).state.seq == 3
     assert other.identity() == identity
+
+
+def test_who_misses_nothing_lifts_no_quarantine(
+    tmp_path: Path, primary: Node
+) -> None:
+    hosted = create(primary)
+    other = make_node(tmp_path, 'n2', 'mirror').hosted('demo')
+    catch_up(other)
+    primary.ledger.append(hosted.stream, 'other', b'')
+    forget(other, take(hosted).snapshot.state.position)
+    other.refuse('demo: its content is damaged', Cause.DAMAGED)
+    assert catch_up(other).state.seq == 1
+    assert other.refused() is not None
+
+
+def test_where_a_daemon_runs_it_alone_lifts_quarantines(
+    tmp_path: Path, primary: Node
+) -> None:
+    """Only that knows whether it has passed over entries meanwhile."""
+    hosted, other = behind(primary, make_node(tmp_path, 'n2', 'mirror'))
+    forget(other, take(hosted).snapshot.state.position)
+    with daemon.alone(other.node.state('daemon.lock'), 'its daemon'):
+        catch_up(other)
+        refused = other.refused()
+        assert refused is not None
+        assert refused.cause is Cause.REBUILT
+    follower = Follower(other.node)
+    follower.step()
+    assert other.refused() is None
+    assert picture(other) == picture(hosted)
 
 
 def test_without_a_snapshot_a_gap_is_no_beginning(

@@ -253,7 +253,7 @@ def test_a_process_is_counted_and_ends_with_the_daemon(
 ) -> None:
     script = tmp_path / 'hg'
     script.write_text(
-        '#!/bin/sh\nif [ "$4" = long ]; then exec sleep 60; fi\n'
+        '#!/bin/sh\nif [ "$4" = long ]; then exec sleep 600; fi\n'
         'i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done; echo out "$@"\n'
     )
     script.chmod(0o755)
