@@ -99,7 +99,7 @@ A mirror shows what everybody may read, and that changes with the rules
   200
   $ (echo '[access]'; echo 'demo = admins:admin, @ann:write') > "$DATA/access.rc"
   $ hidden() {
-  >   for each in $("$PYTHON" -c 'print(*range(100))'); do
+  >   for each in $("$PYTHON" -c 'print(*range(1200))'); do
   >     get demo | grep -q ^404 && return 0; sleep 0.1
   >   done; echo 'it is still shown'
   > }

@@ -20,7 +20,11 @@ Words and numbers that make no sense
   [255]
   $ hgfleet up --data "$TESTTMP/with space"
   abort: the folder '$TESTTMP/with space' cannot hold a fleet
-  (use a path of letters, digits and _ @ + = : , . / -)
+  (use a path of letters, digits and _ @ + = , . / -)
+  [255]
+  $ hgfleet up --data "$TESTTMP/fleet:2"
+  abort: the folder '$TESTTMP/fleet:2' cannot hold a fleet
+  (use a path of letters, digits and _ @ + = , . / -)
   [255]
 
 Folders that are not ours, or not yet ours, or no longer
@@ -51,10 +55,10 @@ Folders that are not ours, or not yet ours, or no longer
 Ports that are taken
 
   $ "$PYTHON" -c '
-  > import socket, time
+  > import signal, socket
   > some = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
   > print(*[one.getsockname()[1] for one in some], flush=True)
-  > time.sleep(60)' > taken &
+  > signal.pause()' > taken 2>&1 &
   $ echo $! >> "$DAEMON_PIDS"
   $ poll grep -q ' ' taken
   $ read one two < taken

@@ -111,7 +111,8 @@ def down(ui: Any, **opts: Any) -> None:
     Returns 0 when nothing runs any more, also when nothing did.
     """
     with edge.refusing():
-        layout = existing(opts)
+        layout = _layout(opts)
+        founding.require(layout)
         stopped = ending.down(layout)
     said = 'stopped' if stopped else 'was not up'
     ui.status(edge.local(f'the fleet in {layout.root} {said}\n'))
@@ -214,7 +215,7 @@ def examine(ui: Any, **opts: Any) -> int:
 
     rows = []
     with edge.refusing():
-        layout = existing(opts)
+        layout = own(opts) if opts['fix'] else existing(opts)
         hg = edge.text(procutil.hgexecutable())
         copies = _number('--copies', opts['copies']) or 1
         for one in doctor.examine(layout, hg, copies):
@@ -342,7 +343,7 @@ def user_add(ui: Any, name: bytes, **opts: Any) -> None:
     ``rsa-bits`` allow.
     """
     with edge.refusing():
-        layout = existing(opts)
+        layout = own(opts)
         person = names.person(edge.text(name))
         if not opts['key']:
             raise SettingError('no key given', 'use --key FILE')
@@ -397,6 +398,18 @@ def existing(opts: dict[str, Any]) -> Layout:
     """Return the folder that ``--data`` names; SettingError if it is none."""
     layout = _layout(opts)
     founding.require(layout)
+    founding.require_place(layout)
+    founding.require_ledger(layout)
+    return layout
+
+
+def own(opts: dict[str, Any]) -> Layout:
+    """Return the folder that ``--data`` names, to change what is in it.
+
+    Raises SettingError when it is none, or somebody else's.
+    """
+    layout = existing(opts)
+    founding.require_own(layout)
     return layout
 
 
@@ -424,7 +437,7 @@ def _on_primary(ui: Any, opts: dict[str, Any], what: str, name: bytes) -> int:
 def _as_primary(opts: dict[str, Any], what: str, name: str) -> int:
     """Run ``hg WHAT NAME`` as the first primary that is not fenced."""
     with edge.refusing():
-        layout = existing(opts)
+        layout = own(opts)
         return as_node(layout, gather.primary(layout), [what, '--', name])
 
 

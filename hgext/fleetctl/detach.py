@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 
 from . import process
+from .keeper import AWAITED
 
 _READY = b'r'
 
@@ -50,6 +51,8 @@ def detach(log: str, start: Callable[[Foreground], int]) -> int:
     that, what it returns (but never 0).
     """
     ours, theirs = os.pipe()
+    # Who is in the background waits for signals, and they may come at once.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     child = os.fork()
     if child == 0:
         os.close(ours)
@@ -61,6 +64,7 @@ def detach(log: str, start: Callable[[Foreground], int]) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, hand_on)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     word = os.read(ours, 1)
     os.close(ours)
     if word == _READY:

@@ -7,6 +7,8 @@ is simply started again.
 from __future__ import annotations
 
 import os
+import pwd
+import re
 import shutil
 import subprocess
 
@@ -21,6 +23,8 @@ from .plan import Fleet, Node, Record, Tools
 ADMIN = 'admin'
 ADMINS = 'admins'
 _LOCK = 'run'
+# As files.replace calls a file before it is whole.
+_UNFINISHED = '.tmp-'
 
 
 def is_fleet(layout: Layout) -> bool:
@@ -31,7 +35,11 @@ def is_fleet(layout: Layout) -> bool:
     """
     data = files.read(layout.version)
     if data is None:
-        inside = set(_list(layout.root)) - {_LOCK}
+        inside = {
+            name
+            for name in _list(layout.root)
+            if name != _LOCK and not name.startswith(_UNFINISHED)
+        }
         if inside:
             raise SettingError(
                 f'{layout.root} is not empty, and not a fleet: it has '
@@ -58,6 +66,63 @@ def require(layout: Layout) -> None:
         )
 
 
+def require_own(layout: Layout) -> None:
+    """Raise SettingError when the fleet in the folder is somebody else's.
+
+    What root makes there its owner could not use: a repository that takes
+    no pushes, or an audit that cannot be written, so that nobody gets in.
+    """
+    owner = os.stat(layout.version).st_uid
+    if owner != os.geteuid():
+        name = _account(owner)
+        raise SettingError(
+            f'the fleet in {layout.root} belongs to {name}, and you are '
+            f'{_account(os.geteuid())}',
+            f'run it as {name}, such as with: sudo -u {name} hgfleet ...',
+        )
+
+
+def _account(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f'#{number}'
+
+
+def require_place(layout: Layout) -> None:
+    """Raise SettingError when its nodes are those of another folder.
+
+    So they are in a folder that was copied or moved, until the next start:
+    whatever is done as one of them is done where it was.
+    """
+    for node in plan.nodes(record(layout)):
+        data = files.read(layout.node(node.name).hgrc)
+        if data is not None and not text.is_hgrc_of(data, layout):
+            raise SettingError(
+                f'{layout.root} was copied or moved, and {node.name} is still '
+                'set up for where it was',
+                f'to set it up for here: hgfleet up --data {layout.root}',
+            )
+
+
+def require_ledger(layout: Layout) -> None:
+    """Raise SettingError when the ledger has gone from the folder.
+
+    Whoever opened it would make an empty one; and what that was told would be
+    lost when the ledger is put back.
+    """
+    from . import nodeui
+
+    stated = nodeui.of_first_primary(layout).config(b'fleet', b'ledger')
+    path = layout.ledger.removeprefix('sqlite://')
+    ours = stated is not None and edge.text(stated) == layout.ledger
+    if ours and record(layout).founded and not os.path.exists(path):
+        raise SettingError(
+            f'the ledger {path} is missing',
+            'put it back, or restore it from a backup',
+        )
+
+
 def _list(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
@@ -80,20 +145,30 @@ def remember(layout: Layout, known: Record) -> None:
     files.replace(layout.record, plan.encode(known), sync=True)
 
 
-def found(layout: Layout) -> None:
-    """Make what a fleet has once: keys, users, rules, an empty ledger."""
+def claim(layout: Layout) -> None:
+    """Make the folders, and before them what says whose they are."""
+    os.makedirs(layout.root, mode=0o700, exist_ok=True)
+    files.replace(layout.version, b'%d\n' % VERSION, sync=True)
     for folder in layout.folders:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-    # First of all, so that the folder is known to be ours from now on.
-    files.replace(layout.version, b'%d\n' % VERSION, sync=True)
+
+
+def found(layout: Layout) -> None:
+    """Make what a fleet has once: keys, users, rules, an empty ledger.
+
+    Rules and ledger are made by its first start only: there may be no file
+    of rules since others stand in ``local.rc``, which it would overrule.
+    """
+    claim(layout)
     _keygen(layout.host_key, 'hgfleet host key')
     _keygen(layout.client_key, f'{ADMIN} of hgfleet')
     if not os.path.exists(layout.users):
         public = _text(f'{layout.client_key}.pub')
         directory_file.add_user(layout.users, ADMIN, [public], [ADMINS])
-    if not os.path.exists(layout.access):
-        files.replace(layout.access, text.ACCESS.encode())
-    adapters.open_ledger(layout.ledger).close()
+    if not record(layout).founded:
+        if not os.path.exists(layout.access):
+            files.replace(layout.access, text.ACCESS.encode())
+        adapters.open_ledger(layout.ledger).close()
     # Of keys, ssh-keygen syncs nothing; nobody could log in without them.
     files.sync_system(layout.root)
 
@@ -191,20 +266,34 @@ def find_tools(hg: str, python: str) -> Tools:
 
 
 def _keygen(path: str, comment: str) -> None:
-    if os.path.exists(f'{path}.pub') and os.path.exists(path):
-        return
-    files.remove(path)
-    argv = ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', comment]
-    _run([*argv, '-f', path], f'cannot make the key {path}')
+    """Make what is missing of a pair of keys, and never another private one.
+
+    Each of the two files is there as a whole, or not at all.
+    """
+    if not os.path.exists(path):
+        new = f'{path}.new'
+        files.remove(new)
+        argv = ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', comment]
+        _run([*argv, '-f', new], f'cannot make the key {path}')
+        os.replace(f'{new}.pub', f'{path}.pub')
+        os.replace(new, path)
+    elif not os.path.exists(f'{path}.pub'):
+        failure = f'cannot make {path}.pub of {path}'
+        public = _run(['ssh-keygen', '-y', '-P', '', '-f', path], failure)
+        files.replace(f'{path}.pub', public.encode())
 
 
-def _run(argv: list[str], failure: str) -> None:
+def _run(argv: list[str], failure: str) -> str:
+    """Return what a program writes; SettingError when it fails."""
     done = subprocess.run(
         argv, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().split('\n')[0]
+        lines = (done.stderr or done.stdout).split('\n')
+        # Some begin with a line of ornaments.
+        said = next((one for one in lines if re.search('[a-z]', one)), '')
         raise SettingError(f'{failure}: {said or done.returncode}')
+    return done.stdout
 
 
 def _text(path: str) -> str:

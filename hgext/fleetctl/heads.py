@@ -1,12 +1,14 @@
 """How many heads a repository has, counted once for each of its states.
 
 A state is named by its sequence number, which never stands for two, so the
-counts are kept in a file.  Opening a repository takes milliseconds; with
-hundreds of them, counting stops after a while and goes on next time.
+counts are kept in a file, where that is possible.  Opening a repository takes
+milliseconds; with hundreds of them, counting stops after a while and goes on
+next time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
@@ -38,7 +40,9 @@ class Heads:
     def __exit__(self, *_exception: object) -> None:
         if self._changed:
             data = json.dumps(self._known).encode() + b'\n'
-            files.replace(self._path, data)
+            # Whatever is wrong is to be told on a full disk, too.
+            with contextlib.suppress(OSError):
+                files.replace(self._path, data)
 
     def count(self, name: str, path: str, view: View) -> int | None:
         """Return how many heads the repository at ``path`` has in ``view``.
@@ -81,5 +85,5 @@ def _load(path: str) -> dict[str, dict[str, int]]:
             str(name): {str(int(seq)): int(n) for seq, n in counts.items()}
             for name, counts in known.items()
         }
-    except (ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}

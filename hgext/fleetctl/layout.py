@@ -28,8 +28,9 @@ from ..fleet.core.errors import SettingError
 
 VERSION = 1
 
-# What survives the quoting of sshd, of URLs and of hgrc files unchanged.
-_PLAIN = re.compile(r'/[A-Za-z0-9_@+=:,./-]*\Z')
+# What survives the quoting of sshd, of URLs and of hgrc files unchanged, and
+# is one path and not two in HGRCPATH.
+_PLAIN = re.compile(r'/[A-Za-z0-9_@+=,./-]*\Z')
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Layout:
         if not _PLAIN.match(self.root):
             raise SettingError(
                 f'the folder {self.root!r} cannot hold a fleet',
-                'use a path of letters, digits and _ @ + = : , . / -',
+                'use a path of letters, digits and _ @ + = , . / -',
             )
 
     def node(self, name: str) -> Place:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..fleet import webaccess
+from ..fleet import files, webaccess
 from ..fleet.core.barrier import PRIMARY, Lease
 from ..fleet.core.errors import FleetError
 from . import process, sockets
@@ -121,8 +121,9 @@ class DemoOpening:
         return os.path.isdir(f'{repos}/{REPOSITORY}/.hg')
 
     def _last_line(self, name: str) -> str:
-        with open(self._layout.log(name), errors='replace') as file:
-            lines = file.read().split('\n')
+        # On a full disk it may never have been made.
+        data = files.read(self._layout.log(name)) or b''
+        lines = data.decode('utf-8', 'replace').split('\n')
         said = [line.strip() for line in lines if line.strip()]
         aborts = [line for line in said if line.startswith('abort: ')]
         return (aborts or said or ['it says nothing'])[-1]

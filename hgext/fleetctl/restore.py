@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from mercurial import ui as uimod
 
-from ..fleet import adapters, edge, files, settings
+from ..fleet import adapters, edge, files, settings, webaccess
 from ..fleet.core import snapshot as snapshots
 from ..fleet.core.entry import Entry
 from ..fleet.core.errors import (
@@ -161,7 +161,7 @@ def restore(
             for partition in range(its.partitions):
                 progress(partition, its.partitions)
                 copy.partition(f'entries-{partition}', upto)
-    _sync(part.root)
+    files.sync_system(part.root)
     os.rename(part.root, target.root)
     files.sync_folder(os.path.dirname(target.root))
     return copy.done
@@ -198,26 +198,31 @@ def settings_of(layout: Layout) -> Settings:
 
 def _furnish(source: Layout, target: Layout) -> None:
     """Make the folder, with what the operator had set up."""
-    for folder in target.folders:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+    founding.claim(target)
     for old, new in (
+        *_settings(source, target),
         (source.users, target.users),
-        (source.access, target.access),
-        (source.local, target.local),
         (source.host_key, target.host_key),
         (f'{source.host_key}.pub', f'{target.host_key}.pub'),
         (source.client_key, target.client_key),
         (f'{source.client_key}.pub', f'{target.client_key}.pub'),
     ):
         if os.path.exists(old):
+            os.makedirs(os.path.dirname(new), exist_ok=True)
             shutil.copy2(old, new)
-    founding.found(target)
     # With "demo" there would be an entry that is not of the past.
     known = replace(founding.record(source), founded=True)
     founding.remember(target, known)
+    founding.found(target)
 
 
-def _sync(root: str) -> None:
-    """Make the names in the new folder survive a power cut."""
-    for folder, _folders, _files in os.walk(root):
-        files.sync_folder(folder)
+def _settings(source: Layout, target: Layout) -> Iterator[tuple[str, str]]:
+    """Yield the files of settings that are in the folder, and the new ones.
+
+    What they include is among them: a rule that is missed hides nothing.
+    """
+    begin = (edge.local(source.access), edge.local(source.local))
+    for path in map(edge.text, webaccess.files_of(begin)):
+        inside = os.path.relpath(path, source.root)
+        if not inside.startswith('../'):
+            yield path, os.path.join(target.root, inside)

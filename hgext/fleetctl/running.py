@@ -1,12 +1,15 @@
 """What runs at the moment, written down for ``status`` and ``down``.
 
 The supervisor writes ``run/parts.json`` at every change.  Whoever reads it
-trusts no pid in it without looking at the process, see ``process.py``.
+trusts no pid in it without looking at the process, see ``process.py``.  The
+file counts only beside the lock that its writer held: in a copy of the folder
+it tells of another fleet, which may well run.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -76,6 +79,7 @@ def write(layout: Layout, running: Running) -> None:
     """Replace the file."""
     body = {
         'boot': boot_id(),
+        'lock': _lock(layout),
         'keeper': _out(running.keeper),
         'supervisor': _out(running.supervisor),
         'parts': [
@@ -97,19 +101,29 @@ def write(layout: Layout, running: Running) -> None:
 
 
 def read(layout: Layout) -> Running:
-    """Return the content; empty when it is missing or of another boot."""
-    data = files.read(layout.running)
+    """Return the content; empty when it is missing, or of another boot or
+    another folder."""
+    here = _lock(layout)
     try:
-        body = json.loads(data or b'{}')
-        if body.get('boot') != boot_id():
+        body = json.loads(files.read(layout.running) or b'{}')
+        if body.get('boot') != boot_id() or body.get('lock', here) != here:
             return Running()
         return Running(
             _in(body['keeper']),
             _in(body['supervisor']),
             tuple(_part(one) for one in body['parts']),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Running()
+
+
+def _lock(layout: Layout) -> list[int]:
+    """Return what tells the lock of this folder from that of a copy."""
+    try:
+        stat = os.stat(layout.lock)
+    except OSError:
+        return []
+    return [stat.st_dev, stat.st_ino]
 
 
 def _part(body: Mapping[str, object]) -> Seen:

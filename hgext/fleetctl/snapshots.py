@@ -45,7 +45,7 @@ def snapshot(ui: Any, *repos: bytes, **opts: Any) -> int:
     Returns 0, and 1 when a repository could not be done; the others were.
     """
     with edge.refusing():
-        layout = commands.existing(opts)
+        layout = commands.own(opts)
         chosen = [names.repository(edge.text(one)) for one in repos]
         node = _maker(layout)
     words = ['replicate::snapshot']

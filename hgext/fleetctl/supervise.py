@@ -6,7 +6,9 @@ ended, and what happens is written down (``running.py``).
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -25,6 +27,8 @@ from .running import Running, Seen
 DRAIN = 2.0
 GRACE = 5.0
 LONGEST_LOG = 16 * 1024 * 1024
+# How often to look whether a log has become too long.
+LOOK = 60.0
 _POLL = 0.03
 
 
@@ -59,6 +63,7 @@ class Supervisor:
         self._processes: dict[str, Process] = {}
         self._exits: dict[str, int] = {}
         self._started: dict[str, float] = {}
+        self._looked = -LOOK
 
     def run(self, opening: Opening) -> None:
         """Run until a signal says stop, or ``opening`` fails.
@@ -81,7 +86,7 @@ class Supervisor:
         """Wait for something to happen, and let it; True: stop now."""
         timers = [one for one in map(timer, self._courses.values()) if one]
         now = time.monotonic()
-        patience = min([3600.0, *(at - now for at, _event in timers)])
+        patience = min([LOOK, *(at - now for at, _event in timers)])
         if longest is not None:
             patience = min(patience, longest)
         got = signal.sigtimedwait(AWAITED, max(0.0, patience))
@@ -92,6 +97,10 @@ class Supervisor:
             due = timer(course)
             if due and due[0] <= now:
                 self._happen(due[1], name)
+        if now - self._looked >= LOOK:
+            self._looked = now
+            for name in ('up', *self._parts):
+                _shorten(self._layout.log(name))
         return got is not None and stops(got.si_signo)
 
     def _exited(
@@ -118,15 +127,23 @@ class Supervisor:
             course, action = after(self._courses[name], event, time.monotonic())
             self._courses[name] = course
             if action is Action.SPAWN:
-                part = self._parts[name]
-                log = self._layout.log(name)
-                _rotate(log)
-                one = process.spawn(part.argv, part.env, log)
-                self._processes[name] = one
-                self._started[name] = time.time()
+                self._spawn(name)
             elif action is Action.TERMINATE:
                 process.send(self._processes[name], signal.SIGTERM)
         self._write()
+
+    def _spawn(self, name: str) -> None:
+        part, log = self._parts[name], self._layout.log(name)
+        self._started[name] = time.time()
+        try:
+            one = process.spawn(part.argv, part.env, log)
+        except OSError as problem:
+            # No more processes, or no memory: the others shall go on.
+            self._say(f'{name} cannot be started: {problem.strerror}')
+            course, now = self._courses[name], time.monotonic()
+            self._courses[name], _action = after(course, Event.EXITED, now)
+        else:
+            self._processes[name] = one
 
     def _stop(self) -> None:
         until = time.monotonic() + DRAIN
@@ -160,10 +177,15 @@ class Supervisor:
             self._say(f'cannot write {self._layout.running}: {problem}')
 
 
-def _rotate(log: str) -> None:
-    """Move a log that has become long out of the way."""
-    if os.path.exists(log) and os.path.getsize(log) > LONGEST_LOG:
-        os.replace(log, f'{log}.1')
+def _shorten(log: str) -> None:
+    """Move what is in a log that has become long out of the way.
+
+    Whoever writes to it goes on, at its new end.
+    """
+    with contextlib.suppress(OSError):
+        if os.path.getsize(log) > LONGEST_LOG:
+            shutil.copyfile(log, f'{log}.1')
+            os.truncate(log, 0)
 
 
 def _ignore(_pid: int, _code: int) -> None:

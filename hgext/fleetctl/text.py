@@ -44,6 +44,8 @@ graceful_timeout = 3
 keepalive = 15
 # Mercurial's clients put what they ask into many headers.
 limit_request_fields = 1000
+# The longest that there is: "changeset" of json-pushes may be repeated.
+limit_request_line = 8190
 errorlog = '-'
 control_socket_disable = True
 """
@@ -77,6 +79,11 @@ def hgrc(layout: Layout, node: Node, recipe: str) -> str:
         access=layout.access,
         local=layout.local,
     )
+
+
+def is_hgrc_of(data: bytes, layout: Layout) -> bool:
+    """Tell whether this hgrc of a node was written for this folder."""
+    return f'\n%include {layout.local}\n'.encode() in data
 
 
 def recipe_name(node: Node) -> str:

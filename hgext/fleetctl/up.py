@@ -11,6 +11,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,6 +51,7 @@ def up(layout: Layout, wishes: Wishes, tools: Tools, detached: bool) -> int:
     held = None
     is_old = founding.is_fleet(layout)
     if is_old:
+        founding.require_own(layout)
         held = lock.hold(layout)
         left = Leftovers(set(running.read(layout).processes()))
         process.finish(left, _GRACE)
@@ -76,6 +78,7 @@ def _prepare(fleet: Fleet) -> str:
     layout = fleet.layout
     founding.found(layout)
     founding.furnish(fleet, pwd.getpwuid(os.geteuid()).pw_name)
+    founding.require_ledger(layout)
     founding.prepare_sshd(fleet)
     found = [repos.settings_of(layout, one.name) for one in fleet.nodes]
     members.leases(found[0].ledger)
@@ -85,6 +88,8 @@ def _prepare(fleet: Fleet) -> str:
 
 def _start(fleet: Fleet, ledger: str, detached: bool) -> int:
     def start(ground: Foreground) -> int:
+        # Who reads that may tell the keeper to stop before it listens.
+        signal.pthread_sigmask(signal.SIG_BLOCK, keeper.AWAITED)
         now = Running(keeper=process.identify(os.getpid()))
         running.write(fleet.layout, now)
         return keeper.keep(

@@ -109,3 +109,9 @@ def test_a_part_that_keeps_ending_is_told_of_at_once(
     ) as e:
         one.poll({'web1.web': Course(restarts=3)})
     assert e.value.hint == f'see {log}'
+
+
+def test_a_part_that_keeps_ending_may_say_nothing(tmp_path: Path) -> None:
+    one, _said = demo(tmp_path, dict)
+    with pytest.raises(NotReady, match='started: it says nothing'):
+        one.poll({'web1.web': Course(restarts=3)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import socket
 
@@ -196,8 +197,8 @@ def test_the_lines_to_copy() -> None:
 
 
 def test_a_taken_port_is_refused_by_name() -> None:
-    with socket.create_server((sockets.ADDRESS, 0)) as server:
-        port = server.getsockname()[1]
+    port = sockets.choose(())
+    with socket.create_server((sockets.ADDRESS, port)):
         node = Node('web2', 'mirror', '', port)
         with pytest.raises(SettingError, match=f'port {port}, for web2') as e:
             up.assign([node])
@@ -225,3 +226,15 @@ def test_any_ports_differ() -> None:
     some = [Node(f'web{n}', 'mirror', '', 0) for n in range(9)]
     ports = {one.port for one in up.assign(some)}
     assert len(ports) == 9
+
+
+def test_a_hundred_changesets_fit_into_a_request() -> None:
+    said: dict[str, object] = {}
+    exec(text.gunicorn(Node('web1', 'mirror', '', 8080), '127.0.0.1'), said)
+    known = importlib.import_module('gunicorn.config').Config()
+    for name in said.keys() - {'__builtins__'}:
+        known.set(name, said[name])
+    query = '&'.join(f'changeset={"f" * 40}' for _ in range(100))
+    assert known.limit_request_line > len(
+        f'GET /a/json-pushes?{query} HTTP/1.1'
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,21 +13,31 @@ from pathlib import Path
 import pytest
 
 from hgext3rd.fleet.core.errors import SettingError
-from hgext3rd.fleetctl import founding, process, running, sockets
+from hgext3rd.fleetctl import (
+    commands,
+    founding,
+    lock,
+    plan,
+    process,
+    running,
+    sockets,
+    text,
+)
 from hgext3rd.fleetctl.layout import Layout
+from hgext3rd.fleetctl.plan import Record
 from hgext3rd.fleetctl.process import Process
 from hgext3rd.fleetctl.running import Leftovers, Running, Seen
 
 STUBBORN = (
     'import signal, subprocess, sys, time\n'
     'signal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
-    'child = subprocess.Popen(["sleep", "60"], start_new_session=True)\n'
+    'child = subprocess.Popen(["sleep", "600"], start_new_session=True)\n'
     'print(child.pid, flush=True)\n'
-    'time.sleep(60)\n'
+    'time.sleep(600)\n'
 )
 
 
-def until(true: Callable[[], object], patience: float = 10.0) -> None:
+def until(true: Callable[[], object], patience: float = 120.0) -> None:
     deadline = time.monotonic() + patience
     while not true():
         assert time.monotonic() < deadline, 'waited too long'
@@ -78,7 +89,7 @@ def keep(tmp_path: Path, body: str) -> subprocess.Popen[str]:
         'import os, signal, sys, time\n'
         'from hgext3rd.fleetctl import keeper, process\n'
         'def supervise():\n'
-        '    one = process.spawn(["/bin/sleep", "60"], {}, "/dev/null")\n'
+        '    one = process.spawn(["/bin/sleep", "600"], {}, "/dev/null")\n'
         '    print(os.getpid(), one.pid, flush=True)\n'
         f'    {body}\n'
         'sys.exit(keeper.keep(supervise, lambda: None))\n'
@@ -138,6 +149,23 @@ def test_the_supervisor_hears_when_its_keeper_is_killed(
     until(lambda: not process.is_alive(part))
 
 
+def test_a_signal_may_come_before_the_keeper_listens(tmp_path: Path) -> None:
+    code = (
+        'import os, signal, sys\n'
+        'from hgext3rd.fleetctl import detach, keeper\n'
+        'signal.signal(signal.SIGTERM, lambda *_: sys.exit("too early"))\n'
+        'def start(ground):\n'
+        '    os.kill(os.getpid(), signal.SIGTERM)\n'
+        '    supervise = lambda: signal.sigwait([signal.SIGTERM]) and 3\n'
+        '    return keeper.keep(supervise, ground.leave)\n'
+        f'sys.exit(detach.detach({str(tmp_path / "log")!r}, start))\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (3, '')
+
+
 def test_what_runs_is_written_and_read(tmp_path: Path) -> None:
     layout = Layout(str(tmp_path))
     seen = Seen('a.web', 'a', 'web', 'running', Process(1, 2), 3, 4.5, -9)
@@ -146,6 +174,17 @@ def test_what_runs_is_written_and_read(tmp_path: Path) -> None:
     running.write(layout, now)
     assert running.read(layout) == now
     assert now.processes() == [Process(5, 6), Process(1, 2)]
+
+
+def test_in_a_copy_of_the_folder_nothing_runs(tmp_path: Path) -> None:
+    ours, copy = Layout(str(tmp_path / 'a')), Layout(str(tmp_path / 'b'))
+    with lock.hold(ours):
+        running.write(ours, Running(process.identify(os.getpid())))
+        shutil.copytree(ours.root, copy.root)
+        assert running.read(ours).keeper
+        assert running.read(copy) == Running()
+        os.rename(ours.root, tmp_path / 'c')
+        assert running.read(Layout(str(tmp_path / 'c'))).keeper
 
 
 @pytest.mark.parametrize('data', ['', '{', '[]', '{"boot": "another"}'])
@@ -169,6 +208,22 @@ def test_a_folder_is_ours_empty_or_refused(tmp_path: Path) -> None:
     Path(layout.version).write_text('2\n')
     with pytest.raises(SettingError, match="format '2'"):
         founding.is_fleet(layout)
+
+
+def test_the_nodes_of_a_copy_are_not_used_before_its_start(
+    tmp_path: Path,
+) -> None:
+    ours, copy = Layout(str(tmp_path / 'a')), Layout(str(tmp_path / 'b'))
+    node = plan.nodes(Record())[0]
+    founding.require_place(ours)
+    hgrc = Path(ours.node(node.name).hgrc)
+    hgrc.parent.mkdir(parents=True)
+    hgrc.write_text(text.hgrc(ours, node, 'primary.rc'))
+    Path(ours.version).write_text('1\n')
+    shutil.copytree(ours.root, copy.root)
+    assert commands.existing({'data': os.fsencode(ours.root)}) == ours
+    with pytest.raises(SettingError, match='copied or moved'):
+        commands.existing({'data': os.fsencode(copy.root)})
 
 
 def test_a_missing_program_is_named(
