@@ -57,7 +57,7 @@ Sessions from a server that is warm, and from the forced command itself.
   >     waitfor "$TESTTMP/log" serving
   > }
   $ waitfor() {
-  >     for each in $("$PYTHON" -c 'print(*range(600))'); do
+  >     for each in $("$PYTHON" -c 'print(*range(2400))'); do
   >         grep -q "$2" "$1" 2> /dev/null && return 0; sleep 0.05
   >     done
   >     echo "no $2 in $1"; cat "$1"

@@ -7,6 +7,10 @@ as well.  Files that were looked for and missing count too: they may appear.
 So do the folders in which modules are looked for, since one that appears in
 an earlier folder is another module; of these, what counts is the names that
 could be modules.
+
+Where a file may have changed while it was read, times are compared with the
+clock.  What has changed much later than it is by now did so before the clock
+was set back, so not lately.
 """
 
 from __future__ import annotations
@@ -27,8 +31,15 @@ _SUFFIXES = tuple(
 )
 # Two changes within such a time, in nanoseconds, may leave the same mark.
 _TICK = 50_000_000
+# By how much the clock of a file server may be ahead, in nanoseconds.
+_AHEAD = 60_000_000_000
 
 Mark = tuple[int, int, int, int, int] | None
+
+
+def is_since(changed: int, since: int) -> bool:
+    """Tell whether something has changed since a time, in nanoseconds."""
+    return since <= changed <= time.time_ns() + _AHEAD
 
 
 def mark(path: str | bytes) -> Mark:
@@ -81,15 +92,14 @@ class Marks:
             found = mark(path)
             self._marks[path] = found
             self._names[path] = importable(path)
-            if found is not None and found[1] >= since - _TICK:
+            if found is not None and is_since(found[1], since - _TICK):
                 return path
         return None
 
-    def newest(self) -> int:
-        """Return the last time, in nanoseconds, at which one has changed."""
-        return max(
-            (known[1] for known in self._marks.values() if known), default=0
-        )
+    def changed_since(self, since: int) -> bool:
+        """Tell whether one has changed since a time, in nanoseconds."""
+        known = filter(None, self._marks.values())
+        return any(is_since(one[1], since) for one in known)
 
     def changed(self) -> bytes | None:
         """Return the path of a file that is no longer the same, if any."""

@@ -2,10 +2,16 @@
 
 The server itself is a child, a *generation*, which accepts connections and
 forks sessions.  When that finds that it is stale, the master executes itself
-anew, in the same process, and starts the next generation beside it.  Only
-when that has loaded everything is the old one told to drain.  Meanwhile the
-old one declines, so nobody waits for a start; and while there is none at all
-the master hangs up on whoever connects, to the same end.
+anew, in the same process, and starts the next generation beside it.  Since
+sessions would not outlive a master that cannot start, a child tries that
+first; if it fails, this life goes on, and tries again with the next
+generation that is ready.  Only when a generation has loaded everything is the
+old one told to drain.  Meanwhile the old one declines, so nobody waits for a
+start; and while there is none at all the master hangs up on whoever connects,
+to the same end.
+
+Whoever removes the socket, such as a job that cleans a folder, makes it start
+anew as well, with another one; whoever puts another in its place ends it.
 
 A generation is *starting*, then *serving*, then *draining*, and then it ends.
 What it has counted is added up here.
@@ -29,6 +35,7 @@ from ..fleet import edge
 from ..fleet.adapters import unixsocket
 from . import request, server
 from .report import Counts
+from .saying import say
 from .status import memory
 
 DRAIN = 10.0
@@ -37,6 +44,7 @@ DRAIN = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 """Seconds before a start that has failed is tried again."""
 
+_BACKLOG = 4096
 _SETTLED = 10.0
 _TICK = 1.0
 _MOMENT = 0.02
@@ -46,6 +54,15 @@ _ROOM = 60000
 def draft(path: str) -> str:
     """Return where the socket is until the first server is ready."""
     return f'{path}.next'
+
+
+def listen(path: str) -> socket.socket:
+    """Listen where the first server that is ready will be found."""
+    return unixsocket.listen(draft(path), _BACKLOG, socket.SOCK_SEQPACKET)
+
+
+def _how(code: int) -> str:
+    return f'exit code {code}' if code >= 0 else f'signal {-code}'
 
 
 class Stage(enum.Enum):
@@ -80,6 +97,18 @@ class Estate:
     generations: list[Generation] = field(default_factory=list)
     counts: dict[str, float] = field(default_factory=dict)
     handovers: int = 0
+    lock: int = -1
+    """The descriptor that holds the lock of a node's warm server."""
+    bound: list[int] | None = None
+    """What tells our socket from others, once it is in its place."""
+    wants: bool = True
+    """Whether what serves, if anything does, is not what there should be."""
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What has to stay open."""
+        leashes = [one.leash for one in self.generations]
+        return [self.listener, self.lock, *leashes]
 
     def encode(self) -> bytes:
         """Return what :meth:`decode` reads."""
@@ -102,20 +131,26 @@ class Master:
         path: str,
         estate: Estate,
         spawn: Callable[[int], tuple[int, socket.socket]],
+        attempt: Callable[[Estate], int],
     ) -> None:
-        """``spawn`` starts a server, given the listening descriptor."""
+        """``spawn`` starts a server, given the listening descriptor.
+
+        ``attempt`` starts a process that ends as the next life would begin.
+        """
         self._ui = ui
         self._path = path
         self._estate = estate
         self._spawn = spawn
+        self._attempt = attempt
         self._listener = socket.socket(fileno=estate.listener)
         self._leashes = {
             one.pid: socket.socket(fileno=one.leash)
             for one in estate.generations
         }
         self._stops = self._renews = False
-        # What serves, if anything does, is not what there should be.
-        self._wants = True
+        self._trial: int | None = None
+        # Whether the next life can begin, and whether one could not.
+        self._goes_on = self._behind = False
         self._pause = 0.0
         self._due = time.monotonic()
         self._waking, self._woken = socket.socketpair()
@@ -136,8 +171,10 @@ class Master:
         for pid, leash in self._leashes.items():
             leash.setblocking(False)
             self._selector.register(leash, selectors.EVENT_READ, pid)
-        while not (self._stops or self._renews):
+        while not (self._stops or self._goes_on):
             self._turn()
+        # The next life hears of what comes from here on.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         signal.set_wakeup_fd(-1)
         if self._stops:
             self._end()
@@ -149,11 +186,7 @@ class Master:
         self._stops = True
 
     def _renew(self, *_signal: object) -> None:
-        self._renews = True
-
-    def _say(self, said: str) -> None:
-        self._ui.status(edge.local(said + '\n'))
-        self._ui.flush()
+        self._renews = self._estate.wants = True
 
     # -- generations ---------------------------------------------------------
 
@@ -165,7 +198,7 @@ class Master:
         try:
             pid, leash = self._spawn(self._listener.fileno())
         except OSError as problem:
-            self._say(f'cannot start a server: {problem}')
+            say(self._ui, f'cannot start a server: {problem}')
             self._put_off()
             return
         leash.setblocking(False)
@@ -178,8 +211,11 @@ class Master:
 
     def _turn(self) -> None:
         self._reap()
-        if self._lacks() and time.monotonic() >= self._due:
+        if self._renews and self._trial is None:
+            self._try()
+        elif self._lacks() and time.monotonic() >= self._due:
             self._begin()
+        self._stay_bound()
         self._watch(not self._find(Stage.SERVING))
         for key, _events in self._selector.select(self._patience()):
             if key.fileobj is self._waking:
@@ -192,9 +228,9 @@ class Master:
 
     def _lacks(self) -> bool:
         """Whether a server is to be started."""
-        if self._find(Stage.STARTING):
+        if self._renews or self._find(Stage.STARTING):
             return False
-        return self._wants or not self._find(Stage.SERVING)
+        return self._estate.wants or not self._find(Stage.SERVING)
 
     def _patience(self) -> float:
         left = self._due - time.monotonic()
@@ -219,8 +255,8 @@ class Master:
         elif said.startswith(server.STALE):
             what = edge.text(said.removeprefix(server.STALE))
             if one.stage == Stage.SERVING.value:
-                self._say(f'{what} has changed: starting anew')
-                self._renews = True
+                say(self._ui, f'{what} has changed: starting anew')
+                self._renew()
         elif not said:
             self._selector.unregister(self._leashes[pid])
 
@@ -230,12 +266,42 @@ class Master:
             with suppress(OSError):
                 self._leashes[one.pid].send(server.DRAIN)
         ready.stage = Stage.SERVING.value
-        self._wants = False
-        with suppress(FileNotFoundError):
-            os.rename(draft(self._path), self._path)
-        self._say(f'serving sessions at {self._path}')
+        self._estate.wants = False
+        self._renews |= self._behind
+        if self._estate.owns:
+            with suppress(FileNotFoundError):
+                os.rename(draft(self._path), self._path)
+            self._estate.bound = self._found()
+        say(self._ui, f'serving sessions at {self._path}')
+
+    def _try(self) -> None:
+        """Begin to find out whether the next life would start."""
+        self._behind = False
+        try:
+            self._trial = self._attempt(self._estate)
+        except OSError as problem:
+            self._stay(f'{problem}')
+
+    def _tried(self, code: int) -> None:
+        self._trial = None
+        if code:
+            self._stay(_how(code))
+        else:
+            self._goes_on = True
+
+    def _stay(self, why: str) -> None:
+        """Go on in this life; what serves is renewed from here, if it can."""
+        say(self._ui, f'cannot start anew ({why}): this process goes on')
+        self._renews = False
+        self._behind = self._estate.wants
+        if self._behind:
+            self._put_off()
 
     def _reap(self) -> None:
+        if self._trial is not None:
+            pid, status = os.waitpid(self._trial, os.WNOHANG)
+            if pid:
+                self._tried(os.waitstatus_to_exitcode(status))
         for one in list(self._estate.generations):
             try:
                 pid, status = os.waitpid(one.pid, os.WNOHANG)
@@ -265,8 +331,10 @@ class Master:
             self._due = time.monotonic()
         else:
             self._put_off()
-        how = f'exit code {code}' if code >= 0 else f'signal {-code}'
-        self._say(f'the server that was {one.stage} has ended ({how})')
+        say(
+            self._ui,
+            f'the server that was {one.stage} has ended ({_how(code)})',
+        )
 
     def _put_off(self) -> None:
         """Wait longer than the last time before the next start."""
@@ -300,7 +368,8 @@ class Master:
             answer = json.dumps(self._status()).encode()
         elif said in request.CONTROLS:
             self._stops |= said == request.STOP
-            self._renews |= said == request.RELOAD
+            if said == request.RELOAD:
+                self._renew()
             answer = request.DONE
         with suppress(OSError):
             link.setblocking(False)
@@ -329,10 +398,46 @@ class Master:
             'counts': total.numbers(),
         }
 
+    # -- the socket ----------------------------------------------------------
+
+    def _found(self) -> list[int] | None:
+        try:
+            found = os.lstat(self._path)
+        except OSError:
+            return None
+        return [found.st_dev, found.st_ino]
+
+    def _stay_bound(self) -> None:
+        """See to it that what is in the socket's place leads here."""
+        estate = self._estate
+        if not estate.owns or estate.wants or estate.bound is None:
+            return
+        found = self._found()
+        if found is None and time.monotonic() >= self._due:
+            self._bind()
+        elif found not in (None, estate.bound):
+            say(self._ui, f'{self._path} belongs to another server: ending')
+            self._stops = True
+
+    def _bind(self) -> None:
+        try:
+            listener = listen(self._path)
+        except OSError as problem:
+            say(self._ui, f'{self._path} is gone: {problem.strerror}')
+            self._put_off()
+            return
+        say(self._ui, f'{self._path} is gone: starting anew')
+        self._watch(False)
+        self._listener.close()
+        listener.setblocking(False)
+        self._listener = listener
+        self._estate.listener = listener.fileno()
+        self._renew()
+
     # -- the end -------------------------------------------------------------
 
     def _end(self) -> None:
-        if self._estate.owns:
+        if self._estate.owns and self._found() in (None, self._estate.bound):
             for path in (self._path, draft(self._path)):
                 with suppress(FileNotFoundError):
                     os.unlink(path)

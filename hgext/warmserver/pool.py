@@ -75,19 +75,25 @@ class Pool:
         return list(self._workers)
 
     def serve(self, link: socket.socket) -> Worker | None:
-        """Have a worker serve; return it when it was forked for that."""
+        """Have a worker serve; return it when it was forked for that.
+
+        Raises OSError when none can be forked.
+        """
         for one in self._workers.values():
             if one.stage is not Stage.SPARE:
                 continue
-            one.stage, one.since = Stage.SERVING, time.monotonic()
-            # One that has died is noticed when it is reaped.
-            with suppress(OSError):
+            try:
                 worker.give(one.leash, link)
-                return None
+            except OSError:
+                # It has died, or would wait for ever; without a leash it ends.
+                self._let_go(one)
+                continue
+            one.stage, one.since = Stage.SERVING, time.monotonic()
+            return None
         return self._fork(link)
 
     def rehearse(self) -> Worker:
-        """Fork a worker ahead of any request."""
+        """Fork a worker ahead of any request; raises OSError."""
         return self._fork(None)
 
     def _fork(self, link: socket.socket | None) -> Worker:

@@ -42,6 +42,7 @@ _SAID = (
     + b'batch\n* 0\ncmds 61\nheads ;known nodes=;listkeys namespace=phases'
 )
 _NAMES = (
+    'fleetpash.parts',
     'fleetpash.readonly',
     'fleetpash.session',
     'hgext3rd.fleet.adapters.directory_file',
@@ -132,15 +133,13 @@ def loaded() -> list[str]:
     )
 
 
-def prepare(ui: Any, path: str) -> None:
-    """Import what is known to be needed; make the repository at ``path``."""
+def prepare(ui: Any) -> None:
+    """Import what is known to be needed."""
     named = _NAMES_WITH_LEDGER if ui.config(b'fleet', b'ledger') else ()
     for name in (*_NAMES, *named):
         # What a version of Mercurial does not have is of no use to it.
         with suppress(ImportError):
             load(name)
-    if not os.path.isdir(os.path.join(path, '.hg')):
-        compat.repository(_alone(ui), edge.local(path), create=True)
     if any(name == b'checks' for name, _module in extensions.extensions(ui)):
         _prepare_checks(ui)
 
@@ -154,7 +153,10 @@ def _prepare_checks(ui: Any) -> None:
 
 
 def rehearse(ui: Any, path: str) -> None:
-    """Serve nobody for a moment, from the repository at ``path``."""
+    """Serve nobody for a moment, from the repository at ``path``.
+
+    It is made where there is none, or no longer.
+    """
     # A person of no name is refused before anything is opened.
     dispatch.dispatch(compat.request([b'pash::session', b'--', b'']))
     recall(ui)
@@ -163,6 +165,8 @@ def rehearse(ui: Any, path: str) -> None:
     with suppress(FleetError):
         _consult(ui)
     quiet = _alone(ui)
+    if not os.path.isdir(os.path.join(path, '.hg')):
+        compat.repository(quiet, edge.local(path), create=True)
     quiet.fin = io.BytesIO(_SAID)
     quiet.fout = quiet.ferr = io.BytesIO()
     opened = compat.repository(quiet, edge.local(path))

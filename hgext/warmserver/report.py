@@ -26,7 +26,8 @@ the session found markers in memory (``warmserver.repos``).
 ``busy``
     all workers were busy for too long
 ``stale``
-    a module or a configuration file has changed
+    a module or a configuration file has changed, or the forced command names
+    another configuration than the server has
 ``foreign``
     somebody else's process has connected
 

@@ -12,7 +12,8 @@ at all.  What is said on it, in turn::
 An administrator's commands are packets as well: ``hgfleet status``, answered
 with JSON, and ``hgfleet reload`` and ``hgfleet stop``, answered with ``ok``.
 
-``umask`` is in octal, and the names are those of ``KEPT``.  As long as the
+``umask`` is in octal, and the names are those of ``KEPT``, and ``HGRCPATH``:
+the configuration that the session is to have.  As long as the
 forced command has not said ``go`` it may hang up and become the session
 itself: nobody has touched its descriptors.  ``pash.py``, which can import
 nothing, has the same words written down a second time.
@@ -35,6 +36,7 @@ STATUS, RELOAD, STOP = b'hgfleet status', b'hgfleet reload', b'hgfleet stop'
 CONTROLS = frozenset({STATUS, RELOAD, STOP})
 DONE = b'ok'
 KEPT = frozenset({b'HOME', b'SSH_CLIENT', b'SSH_CONNECTION'})
+_HGRC = b'HGRCPATH'
 
 
 class Nonsense(ValueError):
@@ -49,6 +51,8 @@ class Request:
     user: str
     command: bytes
     kept: Mapping[bytes, bytes]
+    hgrc: bytes = b''
+    """The file of configuration; empty if that is for the server to say."""
 
 
 def decode(packet: bytes) -> Request:
@@ -60,7 +64,7 @@ def decode(packet: bytes) -> Request:
     kept = {}
     for variable in variables:
         name, equals, value = variable.partition(b'=')
-        if name not in KEPT or not equals or name in kept:
+        if name not in {*KEPT, _HGRC} or not equals or name in kept:
             raise Nonsense(f'the variable {name!r} is not passed on')
         kept[name] = value
     if not 1 <= len(umask) <= 4 or not set(umask) <= set(b'01234567'):
@@ -68,17 +72,22 @@ def decode(packet: bytes) -> Request:
     if int(umask, 8) > 0o777:
         raise Nonsense(f'the umask {umask!r} is too large')
     return Request(
-        int(umask, 8), user.decode(errors='surrogateescape'), command, kept
+        umask=int(umask, 8),
+        user=user.decode(errors='surrogateescape'),
+        command=command,
+        hgrc=kept.pop(_HGRC, b''),
+        kept=kept,
     )
 
 
 def encode(request: Request) -> bytes:
     """Return the packet that ``decode`` reads as ``request``."""
+    hgrc = {_HGRC: request.hgrc} if request.hgrc else {}
     fields = [
         MAGIC,
         b'%o' % request.umask,
         request.user.encode(errors='surrogateescape'),
         request.command,
-        *(b'%s=%s' % item for item in request.kept.items()),
+        *(b'%s=%s' % item for item in {**request.kept, **hgrc}.items()),
     ]
     return b'\0'.join(fields)

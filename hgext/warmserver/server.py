@@ -29,12 +29,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..fleet import edge
 from ..fleet.adapters import unixsocket
 from . import fresh, rehearsal, report, request, worker
 from .fresh import Marks
 from .pool import Pool, Stage, Worker
 from .report import Counts, Report
+from .saying import say
 
 PATIENCE = 5.0
 """Seconds in which a client must have said what it wants."""
@@ -50,6 +50,9 @@ DRAIN = b'drain'
 
 _TICK = 0.5
 _ACCEPTS = 64
+_BREATH = 0.01
+# Seconds until workers are forked ahead again, when one has failed.
+_REFRAIN = 60.0
 
 
 @dataclass
@@ -72,6 +75,11 @@ def _take(link: socket.socket) -> None:
     """Drop a packet that has arrived; else closing would drop our answer."""
     with suppress(OSError):
         link.recv(1, socket.MSG_DONTWAIT)
+
+
+def _last_word(said: Report | None) -> str:
+    lines = said.detail.splitlines() if said else []
+    return f': {lines[-1]}' if lines else ''
 
 
 class Server:
@@ -98,7 +106,7 @@ class Server:
         self._spoken: deque[Waiting] = deque()
         self._stale: bytes | None = None
         self._drains = False
-        self._rehearses = plan.spare > 0
+        self._rehearses_from = 0.0
         self._last = time.monotonic()
         self._waking, self._woken = socket.socketpair()
 
@@ -152,8 +160,19 @@ class Server:
         if self._is_idle():
             self._read_ahead()
         if self._lacks() and not self._pause():
-            rehearsal.recall(self._ui)
+            self._fork_ahead()
+
+    def _fork_ahead(self) -> None:
+        rehearsal.recall(self._ui)
+        try:
             self._watch(self._pool.rehearse())
+        except OSError as problem:
+            self._refrain(f'cannot fork: {problem.strerror}')
+
+    def _refrain(self, why: str) -> None:
+        """Fork workers on demand only, for a while."""
+        self._rehearses_from = time.monotonic() + _REFRAIN
+        say(self._ui, f'{why}; workers are forked on demand')
 
     def _patience(self) -> float:
         return min(_TICK, self._pause()) if self._lacks() else _TICK
@@ -174,7 +193,9 @@ class Server:
 
     def _lacks(self) -> bool:
         """Whether another worker is to be forked ahead."""
-        if not self._rehearses or self._stale or self._spoken or self._drains:
+        if self._stale or self._spoken or self._drains:
+            return False
+        if time.monotonic() < self._rehearses_from:
             return False
         rehearsing = self._pool.count(Stage.REHEARSING)
         return not rehearsing and (
@@ -197,7 +218,11 @@ class Server:
         for _time in range(_ACCEPTS):
             try:
                 link, _address = self._listener.accept()
+            except BlockingIOError:
+                return
             except OSError:
+                # No descriptors are left: sessions that end give some back.
+                time.sleep(_BREATH)
                 return
             one = Waiting(link, time.monotonic())
             if unixsocket.user(link) != os.geteuid():
@@ -255,7 +280,12 @@ class Server:
                 said = f'{os.fsdecode(self._stale)} has changed'
                 self._refuse(one, Report(report.STALE, detail=said))
                 continue
-            forked = self._pool.serve(one.link)
+            try:
+                forked = self._pool.serve(one.link)
+            except OSError as problem:
+                said = f'cannot fork: {problem.strerror}'
+                self._refuse(one, Report(report.BUSY, detail=said))
+                continue
             if forked is not None:
                 self._watch(forked)
             one.link.close()
@@ -296,13 +326,11 @@ class Server:
 
     def _reap(self) -> None:
         for ended in self._pool.reap():
-            if ended.said is not None:
+            if ended.stage is Stage.REHEARSING:
+                if not (self._stale or self._drains):
+                    self._refrain(f'a rehearsal failed{_last_word(ended.said)}')
+            elif ended.said is not None:
                 self._note(ended.said, ended.kind, ended.seconds, ended.cpu)
-            elif ended.stage is Stage.REHEARSING and not (
-                self._stale or self._drains
-            ):
-                self._rehearses = False
-                self._say('a rehearsal failed; workers are forked on demand')
 
     def _note(
         self, said: Report, kind: str, seconds: float, cpu: float
@@ -310,11 +338,7 @@ class Server:
         self._counts.add(said, kind, seconds, cpu)
         if said.outcome == report.SERVED and said.status == 0:
             self._shelf.want(said.repo)
-        self._say(report.line(said, kind, seconds, cpu))
-
-    def _say(self, said: str) -> None:
-        self._ui.status(edge.local(said + '\n'))
-        self._ui.flush()
+        say(self._ui, report.line(said, kind, seconds, cpu))
 
     def _tell_counts(self) -> None:
         known = {

@@ -33,8 +33,9 @@ LEAST = 64 * 1024
 REST = 2.0
 """Seconds after which what has changed is read again."""
 
+_SETTINGS = ('hgrc', 'hgrc-not-shared')
 _FILES = (
-    *('hgrc', 'hgrc-not-shared', 'requires', 'sharedpath'),
+    *(*_SETTINGS, 'requires', 'sharedpath'),
     *('store/requires', 'store/obsstore', 'store/phaseroots'),
     *('store/00changelog.i', 'store/00changelog.d', 'store/00changelog.n'),
 )
@@ -93,8 +94,7 @@ class Shelf:
             repo = compat.repository(ui, edge.local(os.path.dirname(inside)))
             repo = repo.unfiltered()
             _fill(repo)
-        except (error.Error, OSError, ValueError):
-            # Whoever is served finds out, and says so.
+        except Exception:  # noqa: BLE001 whoever is served finds out, and says
             return False
         if marks.changed() is None:
             self._kept[name] = _Kept(marks, repo, now)
@@ -136,14 +136,14 @@ def _is_worth_while(inside: str) -> bool:
         return False
     if os.path.exists(os.path.join(inside, 'sharedpath')):
         return False
-    hgrc = os.path.join(inside, 'hgrc')
-    if not os.path.exists(hgrc):
-        return True
     settings = config.config()
-    try:
-        settings.read(edge.local(hgrc))
-    except (error.Error, OSError):
-        return False
+    for name in _SETTINGS:
+        path = os.path.join(inside, name)
+        try:
+            if os.path.exists(path):
+                settings.read(edge.local(path))
+        except (error.Error, OSError):
+            return False
     return b'extensions' not in settings
 
 

@@ -18,7 +18,6 @@ import importlib
 import json
 import os
 import pickle
-import signal
 import socket
 import sys
 import time
@@ -32,21 +31,22 @@ from mercurial import ui as uimod
 from fleetpash import pash
 
 from ..fleet import daemon, edge
-from ..fleet.adapters import unixsocket
 from ..fleet.core.errors import SettingError
 from . import fresh, limits, rehearsal, worker
-from .master import SIGNALS, Estate, Master, draft
+from .master import Estate, Master, listen
 from .request import SOCKET
 from .server import Plan, Server
 from .shelf import Shelf
 
 _ESTATE = b'HGFLEET_ESTATE'
 _SERVER = b'HGFLEET_SERVER'
-_BACKLOG = 4096
+_TRIAL = b'HGFLEET_TRIAL'
 _FIRST = 3
 _CHANGED = 75  # EX_TEMPFAIL of sysexits.h
 _PRACTICE = 'practice'
 _TRIES, _PAUSE = 100, 0.1
+# The folder that it may be relative to is left soon.
+_PROGRAM = os.path.abspath(sys.argv[0])
 
 
 def serve(ui: Any) -> int:
@@ -72,24 +72,37 @@ def state_folder(ui: Any) -> str:
 
 
 def _master(ui: Any, hgrc: bytes) -> int:
-    left = encoding.environ.pop(_ESTATE, None)
+    environ = encoding.environ
+    left, trial = environ.pop(_ESTATE, None), environ.pop(_TRIAL, None)
     state = state_folder(ui)
     _plan(ui)
     limits.read(ui)
-    held = daemon.alone(
-        os.path.join(state, 'warm.lock'), 'the warm server of this node'
-    )
     path = os.path.join(state, SOCKET)
-    estate = Estate.decode(left) if left else _listen(path)
-    for number in (estate.listener, *(g.leash for g in estate.generations)):
+    earlier = Estate.decode(left) if left else None
+    if trial is not None:
+        return 0
+    lock = earlier.lock if earlier else -1
+    if lock < 0:
+        lock = _lock(state)
+    estate = earlier or _listen(path)
+    estate.lock = lock
+    for number in estate.descriptors:
         os.set_inheritable(number, False)
     os.chdir('/')
-    master = Master(ui, path, estate, lambda number: _spawn(hgrc, number))
+    master = Master(
+        ui, path, estate, lambda number: _spawn(hgrc, number), _attempt
+    )
     handed_on = master.run()
     if handed_on is not None:
         _again(handed_on)
-    held.close()
     return 0
+
+
+def _lock(state: str) -> int:
+    """Return what holds the lock of a node's warm server, as long as open."""
+    path = os.path.join(state, 'warm.lock')
+    with daemon.alone(path, 'the warm server of this node') as held:
+        return os.dup(held.fileno())
 
 
 def _listen(path: str) -> Estate:
@@ -99,12 +112,10 @@ def _listen(path: str) -> Estate:
     meant = environ.pop(b'LISTEN_PID', b'')
     environ.pop(b'LISTEN_FDNAMES', None)
     if not given or meant != b'%d' % os.getpid():
-        kind = socket.SOCK_SEQPACKET
         # What a killed one has left.
         with suppress(FileNotFoundError):
             os.unlink(path)
-        listener = unixsocket.listen(draft(path), _BACKLOG, kind)
-        return Estate(listener.detach(), owns=True)
+        return Estate(listen(path).detach(), owns=True)
     with socket.socket(fileno=os.dup(_FIRST)) as listener:
         fits = (
             listener.family == socket.AF_UNIX
@@ -118,24 +129,25 @@ def _listen(path: str) -> Estate:
     return Estate(_FIRST, owns=False)
 
 
+def _attempt(estate: Estate) -> int:
+    """Start a process that finds out whether a master could start."""
+    env = {**encoding.environ, _ESTATE: estate.encode(), _TRIAL: b'1'}
+    _flush()
+    return os.posix_spawn(_PROGRAM, [_PROGRAM, 'warmserver::serve'], env)
+
+
 def _again(estate: Estate) -> None:
-    """Execute the master anew, in this process."""
-    for number in (estate.listener, *(g.leash for g in estate.generations)):
+    """Execute the master anew, in this process, which blocks its signals."""
+    for number in estate.descriptors:
         os.set_inheritable(number, True)
     _flush()
-    # They wait until the next life can hear them; else they would end it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     env = {**encoding.environ, _ESTATE: estate.encode()}
     for _time in range(_TRIES):
-        # It may be away for a moment while it is replaced.
-        with suppress(FileNotFoundError):
-            os.execve(_program(), [_program(), 'warmserver::serve'], env)
+        # It may be away, or half there, for a moment while it is replaced.
+        with suppress(OSError):
+            os.execve(_PROGRAM, [_PROGRAM, 'warmserver::serve'], env)
         time.sleep(_PAUSE)
-    raise SettingError(f'cannot start {_program()} anew: it is missing')
-
-
-def _program() -> str:
-    return os.path.abspath(sys.argv[0])
+    raise SettingError(f'cannot start {_PROGRAM} anew')
 
 
 def _flush() -> None:
@@ -157,7 +169,7 @@ def _spawn(hgrc: bytes, listener: int) -> tuple[int, socket.socket]:
     for number in told[1:]:
         os.set_inheritable(number, True)
     try:
-        pid = os.posix_spawn(_program(), [_program(), 'warmserver::serve'], env)
+        pid = os.posix_spawn(_PROGRAM, [_PROGRAM, 'warmserver::serve'], env)
     finally:
         os.set_inheritable(listener, False)
         theirs.close()
@@ -193,8 +205,8 @@ def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     # What a session imports beyond that, it looks for as it is by then.
     importlib.invalidate_caches()
     marks = _marks(hgrc)
-    if marks.newest() >= born:
-        # Something has changed while it was read.
+    if marks.changed_since(born) or time.time_ns() < born:
+        # Something has changed while it was read, or the clock does not tell.
         return _CHANGED
     rehearsal.recall(ui)
     gc.collect()
@@ -227,7 +239,7 @@ def _import_all(ui: Any, practice: str) -> bool:
         said: Any = None
         try:
             rehearsal.blind()
-            rehearsal.prepare(ui, practice)
+            rehearsal.prepare(ui)
             rehearsal.rehearse(ui, practice)
             said = rehearsal.loaded()
         except BaseException:  # noqa: BLE001 the administrator is told

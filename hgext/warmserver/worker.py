@@ -99,6 +99,8 @@ def _given(leash: socket.socket) -> socket.socket | None:
     packet, descriptors, _flags, _from = socket.recv_fds(leash, len(GO), 1)
     if packet != GO or len(descriptors) != 1:
         return None
+    # It is not for what a session starts.
+    os.set_inheritable(descriptors[0], False)
     return socket.socket(fileno=descriptors[0])
 
 
@@ -118,6 +120,10 @@ def _serve(setup: Setup, link: socket.socket, leash: socket.socket) -> Report:
     except (Nonsense, OSError) as problem:
         decline(link, f'{problem}')
         return Report(report.NONSENSE, detail=f'{problem}')
+    if not _is_same(asked.hgrc, setup.hgrc):
+        said = f'the forced command names {os.fsdecode(asked.hgrc)}'
+        decline(link, said)
+        return Report(report.STALE, asked.user, detail=said)
     try:
         link.sendall(READY)
         if link.recv(len(GO)) != GO:
@@ -135,6 +141,16 @@ def _serve(setup: Setup, link: socket.socket, leash: socket.socket) -> Report:
         _hang_up(link, status)
     detail = report.BORROWED if shelf.lent() else ''
     return Report(report.SERVED, asked.user, repo, status, detail)
+
+
+def _is_same(asked: bytes, ours: bytes) -> bool:
+    """Tell whether a session would be configured by what the server is."""
+    if asked in (b'', ours):
+        return True
+    try:
+        return os.path.samefile(asked, ours)
+    except OSError:
+        return False
 
 
 def _repo(asked: Request) -> str:

@@ -137,7 +137,7 @@ def run(
         *('--with-hg', str(hg), '--with-chg', str(client())),
         *('--outputdir', str(output), '--jobs', str(jobs)),
         *('--port', str(_port())),
-        *('--timeout', '1800', *options, *tests),
+        *('--timeout', '2700', *options, *tests),
     ]
     env = {
         name: value
@@ -162,5 +162,5 @@ def run(
 
 
 def _port() -> int:
-    # Below those that the system gives to clients.
-    return 10000 + os.getpid() % 150 * 60
+    # Between those that our servers choose and those that clients are given.
+    return 20000 + os.getpid() % 200 * 60

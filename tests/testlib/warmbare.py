@@ -26,7 +26,7 @@ from hgext3rd.warmserver import request, status
 
 HG = str(Path(sys.executable).with_name('hg'))
 PASH = os.path.join(fleetpash.__path__[0], 'pash.py')
-PATIENCE = 60.0
+PATIENCE = 180.0
 PLAIN = {
     name: value
     for name, value in os.environ.items()
@@ -72,7 +72,11 @@ class Bare:
             self.hg('init', str(folder / 'repos' / name))
 
     def __enter__(self) -> Bare:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_problem: object) -> None:

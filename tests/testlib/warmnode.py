@@ -36,7 +36,7 @@ from hgext3rd.fleetctl.layout import Layout
 from hgext3rd.fleetctl.plan import Record
 
 HG = str(Path(sys.prefix, 'bin', 'hg'))
-PATIENCE = 60.0
+PATIENCE = 180.0
 NAME = 'hg1'
 USERS = {'ann': ['staff'], 'bob': [], 'cyd': ['guests']}
 ACCESS = """\

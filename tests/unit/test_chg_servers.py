@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -219,10 +220,11 @@ def test_it_ends_when_nobody_comes(here: Place) -> None:
     with here.rc.open('a') as file:
         file.write('[chgserver]\nidletimeout = 1\n')
     here.hg('version-of-it')
-    (one,) = here.servers()
-    until(lambda: not alive(one.pid))
-    assert not here.servers()
-    assert not list(here.address.parent.glob('server-*'))
+    # It may have ended by now.
+    found = here.servers()
+    until(lambda: not any(alive(one.pid) for one in found))
+    until(lambda: not here.servers())
+    until(lambda: not list(here.address.parent.glob('server-*')))
 
 
 def test_it_ends_when_told_to(here: Place) -> None:
@@ -252,6 +254,27 @@ def test_a_command_that_outlives_it_is_in_nobodys_way(here: Place) -> None:
     assert version(here) == 1
     client.send_signal(signal.SIGINT)
     client.communicate()
+
+
+def test_a_command_keeps_nothing_that_servers_need(here: Place) -> None:
+    missing = f'gone = {here.folder}/gone.py'
+    with here.rc.open('a') as file:
+        file.write(f'[extensions]\n{missing}\n')
+    # With an extension that is missing, each but the first is handed over.
+    for _time in range(2):
+        assert here.ask('version-of-it')[0] == 0
+    client = here.start('wait')
+    assert client.stdout
+    assert client.stdout.readline() == 'waiting\n'
+    try:
+        locks = list(Path(f'{here.address}.d').glob('*.lock'))
+        assert locks
+        for path in locks:
+            with path.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        client.send_signal(signal.SIGINT)
+        client.communicate()
 
 
 def test_workers_that_wait_end_with_it(here: Place) -> None:

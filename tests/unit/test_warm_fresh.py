@@ -49,7 +49,7 @@ def test_what_was_missing_may_appear(tmp_path: Path) -> None:
     missing = tmp_path / 'missing'
     marks = fresh.Marks([str(missing)])
     assert marks.changed() is None
-    assert marks.newest() == 0
+    assert not marks.changed_since(0)
     missing.touch()
     assert marks.changed() == os.fsencode(missing)
 
@@ -75,6 +75,22 @@ def test_what_may_have_changed_while_it_was_read_is_told(
     late.write_text('a')
     since = late.stat().st_ctime_ns
     assert marks.include([str(late)], since) == os.fsencode(late)
+
+
+def test_what_changed_before_the_clock_was_set_back_did_so_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'file').touch()
+    changed = (tmp_path / 'file').stat().st_ctime_ns
+    marks = fresh.Marks([str(tmp_path / 'file')])
+    hour = 3600 * 10**9
+    assert marks.changed_since(changed)
+    assert marks.changed_since(changed - hour)
+    assert not marks.changed_since(changed + 1)
+    monkeypatch.setattr('time.time_ns', lambda: changed - hour)
+    assert not marks.changed_since(changed - 2 * hour)
+    late = fresh.Marks([])
+    assert late.include([str(tmp_path / 'file')], changed - 2 * hour) is None
 
 
 def test_modules_that_are_put_off_count_and_stay_put_off(

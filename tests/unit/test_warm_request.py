@@ -28,6 +28,7 @@ requests = st.builds(
     ),
     command=words,
     kept=st.dictionaries(st.sampled_from(sorted(request.KEPT)), words),
+    hgrc=words,
 )
 
 
@@ -111,7 +112,8 @@ def pash(tmp_path: Path, *replies: bytes) -> tuple[list[bytes], int, str]:
 
 def test_the_forced_command_speaks_the_same(tmp_path: Path) -> None:
     heard, status, said = pash(tmp_path, request.READY, request.EXIT + b'75')
-    asked = Request(0o027, 'ann', b'hg x', {b'HOME': b'/h'})
+    hgrc = os.fsencode(tmp_path / 'hgrc')
+    asked = Request(0o027, 'ann', b'hg x', {b'HOME': b'/h'}, hgrc)
     assert request.decode(heard[0]) == asked
     assert heard[1:] == [request.GO]
     assert (status, said) == (75, '')

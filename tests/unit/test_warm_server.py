@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import json
 import os
 import resource
@@ -10,18 +12,18 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hgext3rd.fleet.adapters import unixsocket
 from hgext3rd.fleetctl import process
-from hgext3rd.warmserver import request, server
+from hgext3rd.warmserver import request, server, status
 from testlib.warmbare import HG, Bare
 
-ROOT = Path(__file__).parents[2]
 KEY = b'pushkey\nnamespace 9\nbookmarkskey 1\nbold 0\nnew 40\n' + b'0' * 40
 GREETING = b'capabilities: '
 _HOOKS = """\
@@ -37,13 +39,6 @@ nice = 3
 umask = 026
 """
 _ONE = '[warmserver]\nworkers = 1\nspare = 0\n'
-_LAUNCH = """\
-import os, sys
-os.environ['LISTEN_FDS'] = sys.argv[1]
-os.environ['LISTEN_PID'] = str(os.getpid())
-os.dup2(int(sys.argv[2]), 3)
-os.execv(sys.argv[3], sys.argv[3:])
-"""
 
 
 @pytest.fixture
@@ -77,7 +72,7 @@ def say(one: subprocess.Popen[bytes], said: bytes) -> None:
 
 def link(bare: Bare) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    made.connect(bare.path)
+    unixsocket.connect(made, bare.path)
     return made
 
 
@@ -145,6 +140,32 @@ def test_workers_are_each_used_once(bare: Bare) -> None:
     after = {one.pid for one in children(server_of(bare))}
     assert len(before - after) == len(after - before) == 1
     assert bare.count('worker.spare') == 1
+
+
+def spare(bare: Bare) -> int:
+    return int(bare.status()['servers'][0]['spare'])
+
+
+def test_what_workers_rehearse_in_may_be_removed(bare: Bare) -> None:
+    bare.until('spare', lambda: spare(bare) == 3)
+    shutil.rmtree(bare.state / 'warm')
+    serves_next(bare)
+    bare.until('spare', lambda: spare(bare) == 3)
+    assert 'failed' not in bare.log()
+
+
+def test_a_rehearsal_that_fails_is_no_session(bare: Bare) -> None:
+    bare.until('spare', lambda: spare(bare) == 3)
+    inside = bare.state / 'warm' / 'practice' / '.hg' / 'requires'
+    inside.write_text('of-another-version\n')
+    serves_next(bare)
+    bare.until('failure', lambda: 'a rehearsal failed: ' in bare.log())
+    assert 'of-another-version' in bare.log()
+    for _time in range(4):
+        serves_next(bare)
+    assert not bare.count('outcome.killed')
+    # It is not tried again and again.
+    assert bare.log().count('failed') == 1
 
 
 def test_only_sessions_are_in_the_audit(bare: Bare) -> None:
@@ -224,18 +245,41 @@ def test_a_session_outlives_its_server(bare: Bare) -> None:
     assert bare.status()['handovers'] == 1
 
 
+def _settled(bare: Bare) -> bool:
+    """Tell whether it has started anew twice, and hears every signal.
+
+    All that it is told during one start lead to one more, so it may have to
+    be told again.
+    """
+    assert bare.process is not None
+    try:
+        said = bare.status()
+        (one,) = said['servers']
+        masks = [
+            Path(f'/proc/{pid}/status').read_text().partition('SigBlk:')[2]
+            for pid in (bare.process.pid, one['pid'])
+        ]
+    except (status.NotRunning, OSError, ValueError):
+        return False
+    if said['handovers'] < 2 and one['stage'] == 'serving':
+        bare.process.send_signal(signal.SIGHUP)
+        return False
+    blocked = [int(mask.split()[0], 16) for mask in masks]
+    return one['stage'] == 'serving' and blocked == [0, 0]
+
+
+def hands_over(bare: Bare, number: int) -> bool:
+    return int(bare.status()['handovers']) > number
+
+
 def test_told_again_while_it_starts_anew_it_does_not_end(bare: Bare) -> None:
     assert bare.process is not None
     for _time in range(40):
         bare.process.send_signal(signal.SIGHUP)
         # So that they fall into every part of a start.
         time.sleep(0.02)
-    bare.until('one', lambda: bare.stages() == ['serving'])
+    bare.until('one', lambda: _settled(bare))
     assert bare.process.poll() is None
-    assert bare.status()['handovers'] > 1
-    for pid in (bare.process.pid, server_of(bare)):
-        said = Path(f'/proc/{pid}/status').read_text()
-        assert int(said.partition('SigBlk:')[2].split()[0], 16) == 0
     serves_next(bare)
     bare.process.send_signal(signal.SIGHUP)
     bare.process.send_signal(signal.SIGTERM)
@@ -267,6 +311,38 @@ def test_what_cannot_start_does_not_end_what_serves(bare: Bare) -> None:
     broken.write_text('')
     bare.until('a success', lambda: bare.log().count('serving sessions') == 2)
     serves_next(bare)
+
+
+def test_settings_that_end_no_session_do_not_end_it_either(bare: Bare) -> None:
+    good = bare.hgrc.read_text()
+    with greeted(bare) as one:
+        bare.hgrc.write_text(f'{good}[warmserver]\nworkers = many\n')
+        assert bare.session('rw', b'hello\n').output.count(GREETING) == 1
+        bare.until('no', lambda: 'cannot start anew (exit' in bare.log())
+        bare.until('none', lambda: 'that was starting has ended' in bare.log())
+        assert bare.session('rw', b'hello\n').output.count(GREETING) == 1
+        say(one, b'heads\n')
+        assert one.communicate()[0].endswith(b'0' * 40 + b'\n')
+    bare.hgrc.write_text(good)
+    # By who has the same code as what serves.
+    bare.until('next', lambda: bare.status()['handovers'] == 1)
+    bare.until('one', lambda: bare.stages() == ['serving'])
+    serves_next(bare)
+
+
+def test_no_other_server_begins_while_it_starts_anew(bare: Bare) -> None:
+    with (bare.state / 'warm.lock').open() as locked:
+        other = threading.Thread(
+            target=fcntl.flock, args=(locked, fcntl.LOCK_SH)
+        )
+        other.start()
+        try:
+            bare.hg('warmserver::reload', hgrc=True)
+            bare.until('next', functools.partial(hands_over, bare, 0))
+            assert other.is_alive()
+        finally:
+            bare.stop()
+            other.join()
 
 
 # -- who cannot harm it ------------------------------------------------------
@@ -330,64 +406,87 @@ def test_who_does_not_go_on_holds_up_nobody_for_long(bare: Bare) -> None:
         bare.until('left', lambda: bare.count('outcome.left') == 10)
 
 
-# -- service managers --------------------------------------------------------
+def limit_for(pid: int, free: int) -> int:
+    """Return a limit of descriptors that leaves so many to a process."""
+    used = set(map(int, os.listdir(f'/proc/{pid}/fd')))
+    limit = 0
+    while free:
+        free -= limit not in used
+        limit += 1
+    return limit
 
 
-def test_the_socket_may_be_given(tmp_path: Path) -> None:
-    bare = Bare(tmp_path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(bare.path)
-        listener.listen(100)
-        number = listener.fileno()
-        launch = [sys.executable, '-c', _LAUNCH, '1', str(number)]
-        for _time in range(2):
-            bare.start(launch, [number])
-            serves_next(bare)
-            bare.hg('warmserver::reload', hgrc=True)
-            bare.until('next', lambda: bare.status()['handovers'] == 1)
-            bare.until('one', lambda: bare.stages() == ['serving'])
-            serves_next(bare)
-            bare.stop()
-            # It belongs to who has opened it.
-            assert os.path.exists(bare.path)
-
-
-@pytest.mark.parametrize(
-    ('kind', 'count'),
-    [(socket.SOCK_STREAM, '1'), (socket.SOCK_SEQPACKET, '2')],
-)
-def test_another_socket_is_refused(
-    tmp_path: Path, kind: socket.SocketKind, count: str
+def test_where_nothing_can_be_forked_sessions_go_on_alone(
+    tmp_path: Path,
 ) -> None:
-    bare = Bare(tmp_path)
-    with socket.socket(socket.AF_UNIX, kind) as listener:
-        done = subprocess.run(
-            [
-                *(sys.executable, '-c', _LAUNCH, count),
-                *(str(listener.fileno()), HG, 'warmserver::serve'),
-            ],
-            env={'HGRCPATH': str(bare.hgrc), 'PATH': '/usr/bin:/bin'},
-            pass_fds=[listener.fileno()],
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode == 255
-    assert 'given another socket than it can use' in done.stderr
+    with Bare(tmp_path, '[warmserver]\nspare = 0\n') as bare:
+        pid = server_of(bare)
+        kind = resource.RLIMIT_NOFILE
+        before = resource.prlimit(pid, kind)
+        # Enough for a connection, but not for a worker's leash.
+        limit = limit_for(pid, 2)
+        resource.prlimit(pid, kind, (limit, before[1]))
+        assert bare.session('rw', b'hello\n').output.count(GREETING) == 1
+        bare.until('busy', lambda: bare.count('outcome.busy') == 1)
+        assert 'cannot fork: Too many open files' in bare.log()
+        resource.prlimit(pid, kind, before)
+        serves_next(bare)
+        assert server_of(bare) == pid
 
 
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    analyze = shutil.which('systemd-analyze')
-    if analyze is None:
-        pytest.skip('optional: systemd is not installed')
-    units = []
-    for path in sorted((ROOT / 'deploy' / 'systemd').iterdir()):
-        text = path.read_text().replace('/opt/hgfleet/bin/hg', HG)
-        units.append(tmp_path / path.name)
-        units[-1].write_text(text)
-    done = subprocess.run(
-        [analyze, 'verify', '--man=no', *units],
-        env={'PATH': '/usr/bin:/bin', 'SYSTEMD_UNIT_PATH': f'{tmp_path}:'},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, '')
+class Full(Bare):
+    """A server whose log is on a full disk, or a pipe that nobody empties."""
+
+    def log(self) -> str:
+        return ''
+
+
+@pytest.fixture(params=['disk', 'pipe'])
+def full(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bare]:
+    path = tmp_path / 'log'
+    with contextlib.ExitStack() as stack:
+        if request.param == 'disk':
+            path.symlink_to('/dev/full')
+        else:
+            os.mkfifo(path)
+            for flags in (os.O_RDONLY, os.O_WRONLY):
+                end = os.open(path, flags | os.O_NONBLOCK)
+                stack.callback(os.close, end)
+            with contextlib.suppress(BlockingIOError):
+                while os.write(end, b'.' * 4096):
+                    pass
+        with Full(tmp_path) as bare:
+            yield bare
+
+
+def test_a_log_that_cannot_be_written_is_nobodys_business(full: Bare) -> None:
+    first = server_of(full)
+    cold = full.session('rw', b'hello\n', warm=False)
+    for _time in range(3):
+        assert full.served('rw', b'hello\n') == cold
+    assert server_of(full) == first
+    full.hg('warmserver::reload', hgrc=True)
+    full.until('next', functools.partial(hands_over, full, 0))
+    full.until('one', lambda: full.stages() == ['serving'])
+    serves_next(full)
+
+
+@pytest.mark.parametrize('times', [1, 2])
+def test_a_socket_that_is_removed_is_made_again(bare: Bare, times: int) -> None:
+    with greeted(bare) as one:
+        for _time in range(times):
+            os.unlink(bare.path)
+            bare.until('there', lambda: os.path.exists(bare.path))
+            bare.until('one', lambda: 'serving' in bare.stages())
+            serves_next(bare)
+        say(one, b'heads\n')
+        assert one.communicate()[0].endswith(b'0' * 40 + b'\n')
+
+
+def test_where_another_server_listens_it_ends(bare: Bare) -> None:
+    assert bare.process is not None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+        other.bind(f'{bare.path}.other')
+        os.rename(f'{bare.path}.other', bare.path)
+        assert bare.process.wait() == 0
+    assert os.path.exists(bare.path)

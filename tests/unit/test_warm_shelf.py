@@ -190,14 +190,23 @@ def test_what_has_changed_is_not_lent(
     assert answers(repo) == after
 
 
+@pytest.mark.parametrize('name', ['hgrc', 'hgrc-not-shared'])
 def test_settings_that_name_extensions_are_not_read(
-    bare: Bare, shelf: Shelf
+    bare: Bare, shelf: Shelf, name: str
 ) -> None:
-    path = bare.folder / 'repos' / 'rw' / '.hg' / 'hgrc'
+    path = bare.folder / 'repos' / 'rw' / '.hg' / name
     path.write_text('[extensions]\nblackbox =\n')
     loaded = set(extensions._extensions)
     assert not shelf.step(100)
     assert set(extensions._extensions) == loaded
+
+
+def test_what_is_damaged_is_not_kept(bare: Bare, shelf: Shelf) -> None:
+    path = bare.folder / 'repos' / 'rw' / '.hg' / 'store' / 'phaseroots'
+    # Mercurial does not expect a phase of that number.
+    path.write_text(f'7 {path.read_text().split()[1]}\n')
+    assert not shelf.step(100)
+    assert not shelf._kept
 
 
 def test_only_so_many_are_kept(bare: Bare, shelf: Shelf) -> None:

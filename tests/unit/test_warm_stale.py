@@ -159,3 +159,37 @@ def test_it_counts_at_once(bare: Bare, change: Callable[[Bare], None]) -> None:
     assert after == bare.session('rw', KEY, warm=False)
     assert bare.served('rw', KEY) == after
     assert (bare.status()['handovers'] > handovers) is CHANGES[change]
+
+
+def test_another_file_of_configuration_counts(bare: Bare) -> None:
+    """Whoever moves it tells sshd, and may forget the server."""
+    before, hgrc = bare.served('rw', KEY), bare.hgrc
+    handovers = bare.status()['handovers']
+    try:
+        bare.hgrc = bare.folder / 'link'
+        bare.hgrc.symlink_to(hgrc)
+        assert bare.served('rw', KEY) == before
+        bare.hgrc = bare.folder / 'moved'
+        text = hgrc.read_text()
+        bare.hgrc.write_text(f'{text}[extensions]\nmoved = /away/moved.py\n')
+        after = bare.session('rw', KEY)
+        assert b'moved' in after.error
+        assert after == bare.session('rw', KEY, warm=False)
+        bare.until('stale', lambda: 'command names' in bare.log())
+    finally:
+        bare.hgrc = hgrc
+    assert bare.served('rw', KEY) == before
+    assert bare.status()['handovers'] == handovers
+
+
+_BACK = """\
+import time
+now = time.time_ns
+time.time_ns = lambda: now() - 3600 * 10**9
+"""
+
+
+def test_it_starts_after_the_clock_was_set_back(tmp_path: Path) -> None:
+    (tmp_path / 'back.py').write_text(_BACK)
+    with Bare(tmp_path, f'[extensions]\nback = {tmp_path}/back.py\n') as bare:
+        assert bare.served('rw', KEY)

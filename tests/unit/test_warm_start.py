@@ -46,7 +46,7 @@ def test_of_a_rehearsal_nothing_is_heard_and_nothing_stays(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     environ = dict(encoding.environ)
-    before = len(os.listdir('/proc/self/fd'))
+    before = set(os.listdir('/proc/self/fd'))
     with rehearsal.unheard():
         encoding.environ[b'HGFLEET_COMMAND'] = b'help'
         os.write(1, b'directly\n')
@@ -54,4 +54,5 @@ def test_of_a_rehearsal_nothing_is_heard_and_nothing_stays(
     os.write(1, b'afterwards\n')
     assert capfd.readouterr().out == 'afterwards\n'
     assert dict(encoding.environ) == environ
-    assert len(os.listdir('/proc/self/fd')) == before
+    # Others may have been closed by the garbage collector.
+    assert not set(os.listdir('/proc/self/fd')) - before

@@ -12,7 +12,8 @@ own and adds what that one lacks:
   configuration extensions have looked at while they were loaded;
 - ``session`` talks with one client; ``handover`` makes it go on in a process
   with other code or another configuration, without the client's noticing;
-- ``service`` is the process that waits, and its workers.
+- ``address`` is where it listens; ``service`` is the process that waits, and
+  its workers.
 
 docs/adr/0016-one-client-one-process.md says why it is built like this.
 """

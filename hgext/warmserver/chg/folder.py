@@ -230,8 +230,10 @@ class Register:
             self._write()
             os.rename(draft, self._path)
         except OSError:
-            # Without a folder one can serve, but is not found.
-            pass
+            # Without a folder, or locks, one can serve, but is not found.
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
 
     def _write(self) -> None:
         if self._descriptor is None:

@@ -251,7 +251,7 @@ def _program() -> Variables:
 def _changed_since(paths: set[str], born: int) -> bool:
     for path in paths:
         try:
-            if os.stat(path).st_ctime_ns >= born:
+            if fresh.is_since(os.stat(path).st_ctime_ns, born):
                 return True
         except OSError:
             continue

@@ -27,9 +27,8 @@ from mercurial.i18n import _
 
 from ...fleet.adapters import unixsocket
 from . import early, handover, rehearsal
-from .folder import Described, Folder, Register
+from .address import Handler
 from .handover import Handed
-from .inputs import Inputs
 from .reader import Reader
 from .session import PATIENCE, Known, Refused, Session
 
@@ -52,97 +51,6 @@ def create(ui: Any, repo: Any, opts: Any, dispatch: Any) -> Any:
     return Service(
         ui, None, opts, dispatch, handler=Handler(ui, opts, dispatch)
     )
-
-
-class Handler(chgserver.chgunixservicehandler):
-    """The address of a server: taking it, owning it, leaving it."""
-
-    _socketstat: Any
-
-    def __init__(self, ui: Any, opts: Any, dispatch: Any) -> None:
-        super().__init__(ui, dispatch)
-        self.folder = Folder.of(opts[b'address'])
-        self.inputs = Inputs.now(ui)
-        self._register: Register | None = None
-        self._most = ui.configint(b'warmserver', b'chg-servers')
-
-    def bindsocket(self, sock: socket.socket, address: bytes) -> None:
-        """Listen at the address that belongs to the configuration."""
-        waits = handover.received() is None
-        self._take(sock, address if waits else b'', None)
-
-    def inherit(self, sock: socket.socket, handed: Handed) -> None:
-        """Listen where another server listens, and let it end."""
-        before = self.folder.process(self.inputs.key)
-        if before is None:
-            # What it has listened on may have been shut down.
-            self._take(sock, b'', None)
-            return
-        self._take(sock, b'', handed.listener)
-        with suppress(ProcessLookupError):
-            os.kill(before, signal.SIGTERM)
-
-    def _take(
-        self, sock: socket.socket, address: bytes, listener: int | None
-    ) -> None:
-        inputs = self.inputs
-        self._baseaddress = self.folder.base
-        self._realaddress = self.folder.address(inputs.key)
-        self.ui.log(
-            b'cmdserver',
-            b'confighash = %s mtimehash = %s\n',
-            inputs.confighash.encode(),
-            b'0' * 12,
-        )
-        if listener is None:
-            self._bind(sock)
-        else:
-            os.dup2(listener, sock.fileno(), inheritable=False)
-            os.close(listener)
-            self._socketstat = os.stat(self._realaddress)
-        sock.setblocking(False)
-        self.folder.make()
-        self.folder.note_reads(inputs.confighash, inputs.pairs)
-        self._register = Register(
-            self.folder,
-            Described(os.getpid(), inputs.key, inputs.confighash, time.time()),
-        )
-        self.folder.crowd_out(inputs.key, self._most)
-        self.folder.point(address or self.folder.base, inputs.key)
-
-    def _issocketowner(self) -> bool:
-        """Tell whether nobody has come in this server's place."""
-        return super()._issocketowner() and (
-            self._register is None or self._register.mine
-        )
-
-    @property
-    def replaced(self) -> bool:
-        """Whether another server listens on the same socket.
-
-        One that was started after the socket had been taken away does not.
-        """
-        return (
-            self._register is not None
-            and not self._register.mine
-            and super()._issocketowner()
-        )
-
-    def unlinksocket(self, address: bytes) -> None:
-        """Leave the address, if it is still the own one.
-
-        Else somebody may be removing the folder, and is not to be disturbed.
-        """
-        if not self._issocketowner():
-            return
-        super().unlinksocket(address)
-        if self._register:
-            self._register.strike()
-
-    def say(self, requests: int, workers: int, idle: int) -> None:
-        """Tell the other servers what this one does."""
-        if self._register:
-            self._register.say(requests=requests, workers=workers, idle=idle)
 
 
 class Service(commandserver.unixforkingservice):
@@ -179,12 +87,7 @@ class Service(commandserver.unixforkingservice):
             early.leave_for(handler.folder, self.address, handler.inputs.key)
             super().init()
             early.listening()
-        elif handed.lock is None or handler.inputs.broken:
-            self._serve_handed(handed)
-        elif os.fork():
-            os.close(handed.lock)
-            if handed.listener is not None:
-                os.close(handed.listener)
+        elif handed.lock is None or handler.inputs.broken or os.fork():
             self._serve_handed(handed)
         else:
             os.close(handed.link)
@@ -443,7 +346,14 @@ class Service(commandserver.unixforkingservice):
         self._talk(link, known, None)
 
     def _serve_handed(self, handed: Handed) -> None:
-        """Go on with the client that was handed over, and end with it."""
+        """Go on with the client that was handed over, and end with it.
+
+        What is for a server is let go first: a command may take for ever, and
+        others wait for the lock, or come to a socket at which nobody is.
+        """
+        for one in (handed.lock, handed.listener):
+            if one is not None:
+                os.close(one)
         handler = self._servicehandler
         code = _FAILED
         try:
