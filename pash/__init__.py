@@ -75,7 +75,7 @@ import atexit
 import os
 from typing import Any
 
-from mercurial import registrar
+from mercurial import exchange, extensions, registrar
 
 from hgext3rd.fleet import edge, meta, settings
 
@@ -107,8 +107,16 @@ def _leave() -> None:
 
 
 def uisetup(ui: Any) -> None:
-    """Register the settings that the fleet's extensions share."""
+    """Register the settings; take nothing but pushes from who pushes."""
     settings.declare(ui)
+    extensions.wrapfunction(exchange, 'unbundle', _unbundle)
+
+
+def _unbundle(orig: Any, *args: Any, **options: Any) -> Any:
+    # Whoever only pulls does not pay for importing this.
+    from . import parts
+
+    return parts.unbundle(orig, *args, **options)
 
 
 @command(b'pash::session', [], b'USER', norepo=True)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mercurial import config, exchange
+from mercurial import config, exchange, extensions
 
-from hgext3rd.fleet import compat, edge
+from hgext3rd import readonly
+from hgext3rd.fleet import auditing, compat, edge
 from hgext3rd.fleet.core import access, hgrctext, names
 from hgext3rd.fleet.core.access import Verb
 from hgext3rd.fleet.core.errors import Denied, SettingError
 from hgext3rd.replicate import boot, changes
+from hgext3rd.replicate.follow import catch_up_patiently
 from hgext3rd.replicate.node import Hosted
 
 from .asker import Asker
@@ -55,13 +57,14 @@ def clone(asker: Asker, url: str, request: Clone) -> Answer:
             f'{asker.user.name} may not create {name}',
             'ask for the names that you may use: see "help"',
         )
+    _refuse_locked(asker, 'create', name)
     hosted = asker.hosted(name)
     changes.create(asker.ui, hosted, _OWN if own else None)
     if source:
         try:
             _fill(asker, hosted, request.source, source)
         except BaseException:
-            changes.delete(asker.ui, hosted)
+            _take_back(asker, hosted)
             raise
     what = f', with all that {request.source} has' if source else ', empty'
     return Answer(
@@ -96,6 +99,12 @@ def _fill(asker: Asker, hosted: Hosted, name: str, source: str) -> None:
         new.close()
 
 
+def _take_back(asker: Asker, hosted: Hosted) -> None:
+    """Remove what has become no copy, unless somebody has pushed there."""
+    if not catch_up_patiently(hosted).state.digest:
+        changes.delete(asker.ui, hosted)
+
+
 def edit(asker: Asker, request: Edit) -> Answer:
     """Change a repository, or tell what it is like.
 
@@ -107,10 +116,11 @@ def edit(asker: Asker, request: Edit) -> Answer:
             asker.path(repo)
             return _like(asker, repo)
         case Delete():
-            changes.delete(asker.ui, asker.administered(repo))
+            hosted = _changeable(asker, repo)
+            changes.delete(asker.ui, hosted)
             return Answer(f'{repo} is deleted\n', {'repo': repo})
         case Set(setting, value):
-            hosted = asker.administered(repo)
+            hosted = _changeable(asker, repo)
             section, item, _default = _ITEMS[setting]
             value = _ON.get(item, value) if value == 'yes' else value
             changes.edit(
@@ -119,6 +129,27 @@ def edit(asker: Asker, request: Edit) -> Answer:
                 lambda hgrc: hgrctext.put(hgrc, section, item, value),
             )
             return _like(asker, repo)
+
+
+def _changeable(asker: Asker, repo: str) -> Hosted:
+    """Return a repository that they may change at this moment."""
+    hosted = asker.administered(repo)
+    said = _settings(asker, repo).get('readonly', {})
+    _refuse_locked(asker, 'admin', repo, said.get('reason', ''))
+    return hosted
+
+
+def _refuse_locked(asker: Asker, event: str, repo: str, own: str = '') -> None:
+    """Raise Denied while an administrator has made it read-only."""
+    if not any(name == b'readonly' for name, _ in extensions.extensions()):
+        return
+    reason = readonly.reason(asker.ui, edge.local(own))
+    if reason is None:
+        return
+    auditing.told(asker.ui, event, auditing.DENIED, reason=reason, repo=repo)
+    raise Denied(
+        f'{repo} is read-only: {reason}', 'ask again when this is over'
+    )
 
 
 def _like(asker: Asker, repo: str) -> Answer:

@@ -56,7 +56,9 @@ def environment(hgrc: str, outer: dict[bytes, bytes]) -> dict[bytes, bytes]:
     }
 
 
-def warm(path: str, user: str, outer: dict[bytes, bytes]) -> int | None:
+def warm(
+    path: str, user: str, hgrc: str, outer: dict[bytes, bytes]
+) -> int | None:
     """Have the warm server at ``path`` serve; return the exit code.
 
     None when it does not, for whatever reason: nothing has been touched.
@@ -74,6 +76,7 @@ def warm(path: str, user: str, outer: dict[bytes, bytes]) -> int | None:
             user.encode(errors='surrogateescape'),
             outer.get(b'SSH_ORIGINAL_COMMAND', b''),
             *(b'%s=%s' % (name, outer[name]) for name in KEPT if name in outer),
+            b'HGRCPATH=' + hgrc.encode(errors='surrogateescape'),
         )
     )
     if len(packet) > LARGEST:
@@ -124,7 +127,7 @@ def main(argv: list[str]) -> str | int:
         # Mercurial would go on without it, and so without any rule.
         return f'cannot read {hgrc}; tell the administrator of this server'
     if socket:
-        status = warm(socket, user, posix.environ)
+        status = warm(socket, user, hgrc, posix.environ)
         if status is not None:
             return status
     try:

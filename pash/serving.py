@@ -55,7 +55,7 @@ def serve(asker: Asker, directory: Directory, request: Serve) -> int:
     except error.Error:
         raise  # Mercurial says these in one line
     except Exception as problem:  # noqa: BLE001 kept for the administrator
-        return _hung_up(ui) if _has_gone(problem) else _broken(ui)
+        return _hung_up(ui) if _has_gone(problem) else broken(ui)
     finally:
         opened.close()
     return 0
@@ -106,8 +106,11 @@ def _hung_up(ui: Any) -> int:
     return LATER
 
 
-def _broken(ui: Any) -> int:
-    """Keep the traceback of a defect; tell the client only where it is."""
+def broken(ui: Any) -> int:
+    """Keep the traceback of a defect; tell the client only where it is.
+
+    Raises SettingError where there is no place for it.
+    """
     when = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
     with open(os.path.join(setting(ui, b'state'), 'errors.log'), 'a') as file:
         file.write(f'{when} pid {os.getpid()}\n{traceback.format_exc()}\n')

@@ -13,7 +13,7 @@ import json
 from contextlib import closing
 from typing import Any
 
-from mercurial import encoding
+from mercurial import encoding, error
 
 from hgext3rd.fleet import adapters, auditing, edge, settings
 from hgext3rd.fleet.core import names
@@ -22,27 +22,24 @@ from hgext3rd.fleet.ports import Directory, User
 
 from . import grammar
 from .asker import Asker, setting
-from .serving import LATER, serve
+from .serving import LATER, broken, serve
 
 REFUSED = 1
 
 
 def run(ui: Any, person: str) -> int:
     """Serve the person whom sshd has recognised; return the exit code."""
-    command = edge.text(encoding.environ.get(b'HGFLEET_COMMAND', b''))
     if not person:
         # sshd names somebody.  Who rehearses has no name, and leaves no line.
         ui.error(b'hgfleet: nobody is served without a name\n')
         return REFUSED
     try:
-        with closing(_directory(ui, command)) as directory:
-            request = _let_in(ui, directory, person, command)
-            user = request[0]
-            # Nobody waits for what is noted after the session.
-            try:
-                return _answer(ui, directory, *request)
-            finally:
-                directory.seen(user.name)
+        try:
+            return _served(ui, person)
+        except (FleetError, error.Error, OSError):
+            raise  # the others are said by Mercurial in one line
+        except Exception:  # noqa: BLE001 kept for the administrator
+            return broken(ui)
     except FleetError as problem:
         ui.log(
             b'pash', b'%s: %s\n', edge.local(person), edge.local(f'{problem}')
@@ -51,6 +48,18 @@ def run(ui: Any, person: str) -> int:
         if problem.hint:
             ui.error(edge.local(f'({problem.hint})\n'))
         return LATER if problem.retry else REFUSED
+
+
+def _served(ui: Any, person: str) -> int:
+    command = edge.text(encoding.environ.get(b'HGFLEET_COMMAND', b''))
+    with closing(_directory(ui, command)) as directory:
+        request = _let_in(ui, directory, person, command)
+        user = request[0]
+        # Nobody waits for what is noted after the session.
+        try:
+            return _answer(ui, directory, *request)
+        finally:
+            directory.seen(user.name)
 
 
 def _directory(ui: Any, command: str) -> Directory:

@@ -172,6 +172,18 @@ def test_go_2022_1065_a_user_who_looks_like_an_option(doors: Doors) -> None:
         assert said.refused, said
 
 
+@pytest.mark.parametrize('warm', [True, False])
+def test_a_defect_is_told_in_plain_words(doors: Doors, warm: bool) -> None:
+    repo = doors.repository()
+    store = doors.node.repos / repo / '.hg' / 'store'
+    (store / 'phaseroots').write_text('garbage\n')
+    said = doors.ask(f'clone {repo}-copy {repo}', warm=warm)
+    assert said.refused, said
+    assert said.status == 70
+    assert 'exception' not in said.err
+    assert 'failed to answer' in said.err
+
+
 def test_cve_2015_0260_no_reply_holds_a_key(doors: Doors) -> None:
     # What anybody may ask never says who else is here, nor with which key.
     users = Path(doors.node.layout.users).read_text()
