@@ -4,11 +4,10 @@ A copy is built, so that nothing is left behind in the tree.
 
   $ mkdir -p copy/tests venv
   $ cd "$TESTDIR/.."
-  $ cp -a setup.py pyproject.toml [A-Z]*.md COPYING hgext hooks pash hgrc.d \
-  >     "$TESTTMP/copy"
-  $ cp -a tests/names "$TESTTMP/copy/tests"
+  $ tar -c --exclude=__pycache__ --exclude='*.egg-info' setup.py pyproject.toml \
+  >     [A-Z]*.md COPYING hgext hooks pash hgrc.d tests/names \
+  >     | tar -x -C "$TESTTMP/copy"
   $ cd "$TESTTMP/copy"
-  $ find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
   $ "$PYTHON" -m pip --quiet wheel --no-deps --no-build-isolation \
   >     --no-index --wheel-dir .. .
 

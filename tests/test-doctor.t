@@ -12,15 +12,10 @@ Nothing is to be mended here but by the doctor.
   > check-interval = never
   > verify-interval = never
   > snapshot-interval = never
+  > lease = 60
   > EOF
   $ up > /dev/null
-  $ cat > client.rc <<EOF
-  > [ui]
-  > ssh = ssh -F $DATA/client/ssh_config
-  > username = ann
-  > EOF
-  $ HGRCPATH="$TESTTMP/client.rc"
-  $ export HGRCPATH
+  $ as_ann
   $ hg clone -q ssh://fleet/demo
   $ echo 1 > demo/file
   $ hg -R demo commit -qAm 1

@@ -3,13 +3,7 @@ What a fenced primary does counts nowhere
 
   $ . "$TESTDIR/testlib/fleet.sh"
   $ up --ssh-port 0 --http-port 0 --primaries 2 > /dev/null
-  $ cat > client.rc <<EOF
-  > [ui]
-  > ssh = ssh -F $DATA/client/ssh_config
-  > username = ann
-  > EOF
-  $ HGRCPATH="$TESTTMP/client.rc"
-  $ export HGRCPATH
+  $ as_ann
   $ hg clone -q ssh://fleet2/demo
   $ cd demo
   $ echo 1 > file; hg commit -qAm 1

@@ -113,6 +113,30 @@ Nor does a push on the server itself.
   (it can be pulled from; push again when this is over)
   [255]
 
+Nor is a repository made, changed or deleted.
+
+  $ printf '[access]\n** = *:admin\n' >> ../p1/hgrc
+  $ ../door host 'clone new/one demo'
+  hgfleet: new/one is read-only: moving to another machine room
+  (ask again when this is over)
+  [1]
+  $ ../door host 'edit demo description text'
+  hgfleet: demo is read-only: moving to another machine room
+  (ask again when this is over)
+  [1]
+  $ ../door host 'edit other delete YES'
+  hgfleet: other is read-only: moving to another machine room
+  (ask again when this is over)
+  [1]
+  $ ls ../p1/repos
+  demo
+  other
+  $ ../door host 'edit demo'
+  repo:          demo
+  description:
+  publishing:    no
+  obsolescence:  no
+
 Pulling goes on.
 
   $ hg clone -q -U ssh://host/demo ../pulled
@@ -163,6 +187,10 @@ One repository, by its own hgrc, which is the same on all nodes.
   $ try
   remote: hgfleet: demo is read-only: the history is being rewritten
   abort: remote error
+  $ ../door host 'edit demo delete YES'
+  hgfleet: demo is read-only: the history is being rewritten
+  (ask again when this is over)
+  [1]
   $ on p2 hg replicate::config demo ../open.rc
   $ on p1 hg replicate::catchup demo
   demo: at entry 5
@@ -188,7 +216,7 @@ there.
 
   $ HGRCPATH=$TESTTMP/p1/hgrc "$bin/hg" warmserver::serve >> ../log 2>&1 &
   $ echo $! >> $DAEMON_PIDS
-  $ for each in $("$PYTHON" -c 'print(*range(600))'); do
+  $ for each in $("$PYTHON" -c 'print(*range(2400))'); do
   >   grep -q serving ../log && break
   >   sleep 0.05
   > done

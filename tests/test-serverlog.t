@@ -49,10 +49,10 @@ The door stands for sshd.
   >             assert 'wall' not in said and 'read' not in said, said
   >         else:
   >             assert begun.pop(key) == fixed, said
-  >             assert 0 <= said['cpu'] and 0 < said['wall'] < 600, said
+  >             assert 0 <= said['cpu'] and 0 < said['wall'] < 3600, said
   >             assert said['read'] >= 0 and said['written'] >= 0, said
   >     return lines, begun
-  > for _ in range(600):
+  > for _ in range(2400):
   >     lines, begun = read()
   >     if not begun:
   >         break
@@ -157,7 +157,7 @@ Sessions from a warm server say the same.
   $ HGRCPATH=$TESTTMP/p1/hgrc "$bin/hg" warmserver::serve >> log 2>&1 &
   $ echo $! >> $DAEMON_PIDS
   $ waitfor() {
-  >   for each in $("$PYTHON" -c 'print(*range(600))'); do
+  >   for each in $("$PYTHON" -c 'print(*range(2400))'); do
   >     grep -q "$2" "$1" && return
   >     sleep 0.05
   >   done
@@ -219,7 +219,7 @@ HTTP: the mirror's repository, and what the daemon would say.
   >   --no-control-socket --bind $LOCALIP:$HGPORT \
   >   hgext3rd.fleet.web:application > error.log 2>&1 &
   $ echo $! >> "$DAEMON_PIDS"
-  $ for each in $("$PYTHON" -c 'print(*range(400))'); do
+  $ for each in $("$PYTHON" -c 'print(*range(2400))'); do
   >   "$PYTHON" "$TESTDIR/testlib/get.py" $URL/healthz > health 2>&1 && break
   >   sleep 0.05
   > done

@@ -117,7 +117,7 @@ One that was set aside because of a gap in the ledger goes on by itself
   $ touch log
   $ on m1 hg replicate::serve > log 2>&1 &
   $ echo $! >> "$DAEMON_PIDS"
-  $ left=200
+  $ left=2400
   $ until grep -q 'demo: following again' log || [ $left = 0 ]; do
   >     left=$((left - 1)); sleep 0.05
   > done

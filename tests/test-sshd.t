@@ -50,7 +50,7 @@ that hgfleet writes for it.
   $ echo $! >> "$DAEMON_PIDS"
   $ "$PYTHON" - <<EOF
   > import socket, time
-  > deadline = time.monotonic() + 30
+  > deadline = time.monotonic() + 120
   > while time.monotonic() < deadline:
   >     try:
   >         socket.create_connection(('127.0.0.1', $HGPORT)).close()
@@ -86,7 +86,7 @@ seconds, from its index.
   $ cd ..
   $ "$PYTHON" - <<EOF
   > import os, subprocess, time
-  > deadline = time.monotonic() + 60
+  > deadline = time.monotonic() + 240
   > while not os.path.exists('users.toml.index'):
   >     subprocess.run(['ssh', '-F', 'as-ann', 'fleet'], check=True,
   >                    stdout=subprocess.DEVNULL)

@@ -11,15 +11,10 @@ A mirror looks after its copies: what is damaged is found, and made anew
   > check-interval = 1 s
   > verify-interval = 1 s
   > snapshot-interval = never
+  > lease = 60
   > EOF
   $ up > /dev/null
-  $ cat > client.rc <<EOF
-  > [ui]
-  > ssh = ssh -F $DATA/client/ssh_config
-  > username = ann
-  > EOF
-  $ HGRCPATH="$TESTTMP/client.rc"
-  $ export HGRCPATH
+  $ as_ann
   $ hgfleet repo create other --data "$DATA"
   $ hg clone -q ssh://fleet/demo
   $ cd demo
@@ -39,10 +34,10 @@ Readers of another repository, all the time
   > import os, sys, time, urllib.error, urllib.request
   > url, stop, out = sys.argv[1:]
   > bad = count = 0
-  > deadline = time.monotonic() + 120
+  > deadline = time.monotonic() + 3600
   > while not os.path.exists(stop) and time.monotonic() < deadline:
   >     try:
-  >         with urllib.request.urlopen(url, timeout=10) as reply:
+  >         with urllib.request.urlopen(url, timeout=60) as reply:
   >             bad += reply.status != 200
   >     except (urllib.error.URLError, OSError) as problem:
   >         bad += 1
@@ -52,7 +47,7 @@ Readers of another repository, all the time
   >     file.write(f'{count > 50} {bad}\n')
   > EOF
   $ answers() {
-  >   "$PYTHON" -c "import urllib.request; urllib.request.urlopen('$URL/$1?cmd=branchmap', timeout=10)"
+  >   "$PYTHON" -c "import urllib.request; urllib.request.urlopen('$URL/$1?cmd=branchmap', timeout=60)"
   > }
   $ poll answers other
   $ "$PYTHON" reader.py "$URL/other?cmd=branchmap" enough seen > reader.log 2>&1 &
@@ -105,7 +100,7 @@ Each kind of damage, by hand: what was found is in the daemon's log
   demo: is made anew
   demo: following again
   demo: made anew
-  $ heals rm -r "$node/repos/demo/.hg"
+  $ heals mv "$node/repos/demo/.hg" "$TESTTMP/gone"
   quarantined: demo: it is at entry 0, and has been at 2
   demo: is made anew
   demo: following again

@@ -59,7 +59,7 @@ def listen(url: str, *streams: str) -> None:
     ledger.wait(ends, 0)
     say('ready')
     while True:
-        if not ledger.wait(ends, 10):
+        if not ledger.wait(ends, 120):
             say('timeout')
         for stream in streams:
             for record in ledger.read(stream, ends[stream]):
@@ -80,7 +80,7 @@ def fork(url: str) -> None:
         # The child's connections must be its own to outlive this.
         ledger.close()
         os._exit(0)
-    ledger.wait({'entries-0': 1}, 10)
+    ledger.wait({'entries-0': 1}, 60)
     ledger.end('members')
     os.write(writing, b'!')
     say('child')

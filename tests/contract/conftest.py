@@ -88,7 +88,7 @@ def tidy() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL)
     yield
     logger.setLevel(before)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while kafka.clients():
         assert time.monotonic() < deadline, kafka.clients()
         time.sleep(0.05)

@@ -18,7 +18,7 @@ from testlib.faultproxy import EVERY, Fault, FaultProxy
 DATA = bytes(range(256)) * 8192
 LARGE = DATA * (2 * PART // len(DATA)) + b'more'
 TIMING = s3_client.Timing(connect=60, read=60, tries=3, resumes=3, pause=0.01)
-IMPATIENT = dataclasses.replace(TIMING, read=3, resumes=1)
+IMPATIENT = dataclasses.replace(TIMING, read=8, resumes=1)
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def use(rest):
 def refused(rest):
     """Return what every call says."""
     said = []
-    url = f'kafka://{rest.replace("timeout=30", "timeout=3")}'
+    url = f'kafka://{rest.replace("timeout=30", "timeout=6")}'
     with closing(open_ledger(url)) as ledger:
         for call in (
             lambda: ledger.append('entries-0', 'k', b''),

@@ -34,7 +34,7 @@ from hgext3rd.fleet.core.errors import (
 from testlib.relays import NoRelay, relaying
 
 E0 = 'entries-0'
-SOON = 30.0
+SOON = 120.0
 
 
 @pytest.fixture

@@ -236,6 +236,25 @@ def test_a_full_disk_at_the_start(small_disk):
     SqliteLedger(path).close()
 
 
+def test_a_disk_that_is_full_before_all_is_made(small_disk):
+    path = str(small_disk / 'ledger.db')
+    ballast = small_disk / 'ballast'
+    room = os.statvfs(small_disk)
+    refused = 0
+    for left in range(8 << 10, 256 << 10, room.f_frsize):
+        ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - left))
+        try:
+            SqliteLedger(path).close()
+        except LedgerFull:
+            refused += 1
+        ballast.unlink()
+        with closing(SqliteLedger(path)) as ledger:
+            assert ledger.append(E0, 'k', b'') == 0
+        for name in os.listdir(small_disk):
+            os.unlink(small_disk / name)
+    assert refused > 1
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(LedgerUnavailable, match=f'{tmp_path}/away') as caught:
         SqliteLedger(f'{tmp_path}/away/ledger.db')

@@ -103,7 +103,7 @@ def missing() -> str:
 
 
 def _unmount(place: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             return _run('umount', place)

@@ -25,7 +25,7 @@ from .fleet import Impatient
 from .topic import Topic
 
 BROKERS = 3
-CALM = 90.0
+CALM = 240.0
 
 _COMMON = {
     'unclean.leader.election.enable': 'false',

@@ -19,6 +19,7 @@ from .pusher import Worker
 from .schedule import Action, Deed, Fault, Mix, Scene, schedule
 from .stock import Stock
 from .storage import Storage
+from .trouble import AFTERMATH
 from .watcher import Watcher
 
 Pictures = dict[str, dict[str, picture.Picture | None]]
@@ -226,6 +227,8 @@ class Campaign:
         repos = sorted(now.repos())
         pictures = self._pictures(repos)
         attempts = [one for w in self.workers for one in w.attempts]
+        slowest = max(worker.tempo.client for worker in self.workers)
+        self.fleet.troubles.aftermath = max(AFTERMATH, 8 * slowest)
         for one in attempts:
             one.disturbed = self.fleet.troubles.met(one.began, one.ended)
         self.report.findings += checker.check(

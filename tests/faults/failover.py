@@ -333,11 +333,12 @@ def pushes(now: book.Book, repo: str) -> list[book.Page]:
 
 
 def last_node(ledger: Path) -> str:
-    """Return which node has written the newest entry."""
+    """Return which node has written the newest entry of a repository."""
     with contextlib.closing(book.connect(ledger)) as database:
+        # Other records, such as lists of snapshots, have keys with a mark.
         ((value,),) = database.execute(
             "SELECT value FROM records WHERE stream LIKE 'entries-%' "
-            'ORDER BY id DESC LIMIT 1'
+            "AND key NOT LIKE '!%' ORDER BY id DESC LIMIT 1"
         ).fetchall()
     return str(book.decode(value)['node'])
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 HG = str(Path(sys.prefix, 'bin', 'hg'))
 DOOR = Path(__file__).with_name('door')
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 # What the configuration of this machine says must not reach a test.
 PLAIN = {

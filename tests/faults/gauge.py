@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from testlib.warmnode import WarmNode
+from hgext3rd.warmserver import status
+from testlib.warmnode import WarmNode, wait
+
+_QUIET = 100
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,22 @@ def opened(node: WarmNode) -> list[str]:
 
 
 def settle(node: WarmNode) -> None:
-    """Wait until the server has as many processes as a moment ago."""
-    before: list[int] = []
-    for _each in range(50):
+    """Wait until the server has all the workers that it forks ahead."""
+    quiet, before = 0, [0]
+
+    def settled() -> bool:
+        nonlocal quiet, before
         family = sorted(node.family())
-        if family == before:
-            return
+        quiet = quiet + 1 if family == before else 0
         before = family
-        time.sleep(0.2)
+        # It rests for a moment between two of them, more often when asked.
+        if quiet > _QUIET:
+            said = status.read(node.place.state)['servers']
+            stages = [one['rehearsing'] + one['serving'] for one in said]
+            quiet = 0 if stages != [0] else quiet
+        return quiet > _QUIET
+
+    wait('the server does not come to rest', settled)
 
 
 def resident(pid: int) -> float:

@@ -14,7 +14,7 @@ import pwd
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hgext3rd.fleetctl import founding, plan, process, sockets
@@ -110,16 +110,37 @@ class Machines:
             for part in self._parts[name]
             if part.name in self._running and kind in ('', part.kind)
         }
-        roots = [one.pid for one in mine.values()]
-        known: set[int] = set()
-        orphans = self.nodes[name].hgrc if kind == '' else None
-        while news := {*roots, *_below(roots), *_of(orphans)} - known:
-            _signal(news, signal.SIGSTOP)
-            known |= news
+        known = self._stop(mine.values(), name if kind == '' else '')
         _signal(known, signal.SIGKILL)
         for one in mine.values():
             one.wait()
         return len(known)
+
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[int]:
+        """Stop a machine for a while; yield how many processes it has."""
+        mine = [
+            self._running[part.name]
+            for part in self._parts[name]
+            if part.name in self._running
+        ]
+        known = self._stop(mine, name)
+        try:
+            yield len(known)
+        finally:
+            _signal(known, signal.SIGCONT)
+
+    def _stop(
+        self, parts: Iterable[subprocess.Popen[bytes]], name: str
+    ) -> set[int]:
+        """Stop parts and all below, and what else is the node ``name``."""
+        roots = [one.pid for one in parts]
+        known: set[int] = set()
+        orphans = self.nodes[name].hgrc if name else None
+        while news := {*roots, *_below(roots), *_of(orphans)} - known:
+            _signal(news, signal.SIGSTOP)
+            known |= news
+        return known
 
     def kill_daemon(self, name: str) -> int:
         """Kill only the daemon of a machine."""

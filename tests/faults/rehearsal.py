@@ -34,9 +34,15 @@ from .simulated import REPOS, Life, Trouble
 from .stock import Stock
 
 ROUND = 100
+_MEMORY = '/dev/shm'
+_ROOM = 512 << 20
 ROLES = {'p1': 'primary', 'p2': 'primary', 'm1': 'mirror', 'm2': 'mirror'}
 # Short, so that leases run out in the time that a round takes.
 LEASE = '0.5'
+
+
+def _has_room(folder: str) -> bool:
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
 
 
 @dataclass
@@ -60,7 +66,7 @@ class Rehearsal:
         from the seed and their number alone.
         """
         began = time.monotonic()
-        memory = '/dev/shm' if os.path.isdir('/dev/shm') else None
+        memory = _MEMORY if _has_room(_MEMORY) else None
         number = first
         while self.struck.total() < self.faults and not self.findings:
             folder = Path(tempfile.mkdtemp(prefix='hgfleet-sim.', dir=memory))

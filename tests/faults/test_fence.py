@@ -11,11 +11,11 @@ import pytest
 
 from . import book
 from .client import Verdict, stock, verdict
-from .fleet import Fleet, until
+from .fleet import PATIENCE, Fleet, until
 from .yard import Yard
 
 # From the opening of the transaction until the entry is appended.
-PAUSE = 5
+PAUSE = 10
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_paused_primary_wakes_up_fenced(yard: Yard) -> None:
     fence = fleet.command('p1', 'replicate::fence', 'p2')
     assert fence.returncode == 0, fence.stderr
     os.kill(session, signal.SIGCONT)
-    said, _nothing = push.communicate(timeout=60)
+    said, _nothing = push.communicate(timeout=2 * PATIENCE)
     assert verdict(push.returncode, said) is Verdict.REFUSED, said
     assert 'demo cannot be changed on p2, which is fenced' in said
     (late,) = book.read(fleet.ledger).by_user('late')

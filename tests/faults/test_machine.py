@@ -19,7 +19,8 @@ from .fleet import Fleet, serves, until
 from .yard import Yard
 
 MISHAP = Path(__file__).with_name('mishap.py')
-LEASE = 1.5
+# Long enough for a daemon that has to wait for its turn.
+LEASE = 6.0
 SETTINGS = {'partitions': '1', 'lease': str(LEASE), 'inline-limit': '64 KB'}
 HOUR = 3600
 

@@ -13,11 +13,11 @@ from .powercut import Plan, Report
 
 THOROUGH = bool(os.environ.get('HGFLEET_THOROUGH'))
 PUSHES, CUTS = (24, 3) if THOROUGH else (12, 2)
-ATTEMPTS = 6
+ATTEMPTS = 15
 SEED = os.environ.get('HGFLEET_SEED') or '2026'
 
 pytestmark = pytest.mark.skipif(
-    bool(blockdev.missing()), reason=blockdev.missing() or 'it is there'
+    bool(blockdev.missing()), reason=f'optional: {blockdev.missing()}'
 )
 
 

@@ -31,9 +31,13 @@ class Window:
 
 @dataclass
 class Troubles:
-    """All windows of a run; for any thread."""
+    """All windows of a run; for any thread.
+
+    ``aftermath`` is longer where everything takes longer.
+    """
 
     windows: list[Window] = field(default_factory=list)
+    aftermath: float = AFTERMATH
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self) -> Window:
@@ -56,6 +60,6 @@ class Troubles:
         """Tell whether anything was wrong, or just had been, meanwhile."""
         with self._guard:
             return any(
-                one.began <= ended and began <= one.ended + AFTERMATH
+                one.began <= ended and began <= one.ended + self.aftermath
                 for one in self.windows
             )

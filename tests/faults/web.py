@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
@@ -11,10 +10,12 @@ import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from testlib.haproxy import free_ports
+
 from .fleet import Fleet, until
 
 PACE = 0.1
-PATIENCE = 10.0
+PATIENCE = 120.0
 
 
 @dataclass
@@ -25,9 +26,8 @@ class Web:
     name: str
 
     def __enter__(self) -> Web:
-        with socket.socket() as one:
-            one.bind(('127.0.0.1', 0))
-            self.address = f'127.0.0.1:{one.getsockname()[1]}'
+        (port,) = free_ports(1)
+        self.address = f'127.0.0.1:{port}'
         node = self.fleet.nodes[self.name]
         with (node.folder / 'web-log').open('ab') as log:
             self._process = subprocess.Popen(

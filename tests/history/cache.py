@@ -10,6 +10,7 @@ import fcntl
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 
 def ready(
@@ -34,6 +35,15 @@ def ready(
         if not good(target):
             _make(target, make)
     return target
+
+
+def attempts(run: Callable[[], CompletedProcess[str]]) -> CompletedProcess[str]:
+    """Run what fetches something, again when a network was in its way."""
+    for _time in range(2):
+        done = run()
+        if not done.returncode:
+            return done
+    return run()
 
 
 def _make(target: Path, make: Callable[[Path], None]) -> None:

@@ -89,21 +89,22 @@ def _download(sdist: Sdist, work: Path) -> Path:
     (stand_in / '__init__.py').touch()
     shutil.copyfile(backend.__file__, stand_in / 'build_meta.py')
     got = work / 'got'
-    ran = subprocess.run(
-        [
-            *(sys.executable, '-m', 'pip', 'download', '--quiet'),
-            *('--no-deps', '--no-binary', 'mercurial', '--require-hashes'),
-            *('--no-build-isolation', '--ignore-requires-python'),
-            *('--dest', str(got), '--requirement', str(pinned)),
-        ],
-        # As an option, this one would stop a pip that has outlived it.
-        env=os.environ
-        | {'PIP_USE_PEP517': '1', 'PYTHONPATH': str(stand_in.parent)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+    ran = cache.attempts(
+        lambda: subprocess.run(
+            [
+                *(sys.executable, '-m', 'pip', 'download', '--quiet'),
+                *('--no-deps', '--no-binary', 'mercurial', '--require-hashes'),
+                *('--no-build-isolation', '--ignore-requires-python'),
+                *('--dest', str(got), '--requirement', str(pinned)),
+            ],
+            # As an option, this one would stop a pip that has outlived it.
+            env=os.environ
+            | {'PIP_USE_PEP517': '1', 'PYTHONPATH': str(stand_in.parent)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     )
     if ran.returncode:
         raise FetchError(

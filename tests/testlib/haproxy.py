@@ -20,7 +20,7 @@ from pathlib import Path
 from .places import ROOT
 
 CONFIG = ROOT / 'deploy' / 'haproxy' / 'haproxy.cfg'
-START = 10.0
+START = 120.0
 # What a fleet in a test has fewer of is somewhere where nobody listens.
 NOBODY = '127.0.0.1:1'
 PRIMARIES, MIRRORS = 2, 4
@@ -104,15 +104,31 @@ class Balancer:
 
     def up(self, backend: str) -> set[str]:
         """Return the names of the servers that it sends clients to."""
+        return {
+            name
+            for name, row in self._servers(backend).items()
+            if row['status'].startswith('UP')
+        }
+
+    def count(self, backend: str, *what: str) -> dict[str, int]:
+        """Return how often that was counted, by the names of the servers.
+
+        ``what`` are columns of haproxy's: ``stot`` are connections,
+        ``chkdown`` times that it went down, ``wredis`` those sent elsewhere.
+        """
+        return {
+            name: sum(int(row[one] or 0) for one in what)
+            for name, row in self._servers(backend).items()
+        }
+
+    def _servers(self, backend: str) -> dict[str, dict[str, str]]:
         where = f'http://127.0.0.1:{self.stats}/;csv'
-        with urllib.request.urlopen(where, timeout=10) as answer:
+        with urllib.request.urlopen(where, timeout=60) as answer:
             text = answer.read().decode().removeprefix('# ')
         return {
-            row['svname']
+            row['svname']: row
             for row in csv.DictReader(text.splitlines())
-            if row['pxname'] == backend
-            and row['svname'] != 'BACKEND'
-            and row['status'].startswith('UP')
+            if row['pxname'] == backend and row['svname'] != 'BACKEND'
         }
 
     def _listens(self) -> bool:

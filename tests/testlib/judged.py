@@ -67,6 +67,17 @@ class Change:
         return [file.path for file in self.files]
 
     own_alike: Sequence[str] = ()
+    others: Sequence[str] = ()
+
+    def in_the_way(self, path: str) -> str | None:
+        return next(
+            (
+                one
+                for one in self.others
+                if one.startswith(f'{path}/') or path.startswith(f'{one}/')
+            ),
+            None,
+        )
 
     def alike(self, path: str) -> Sequence[str]:
         return [
@@ -119,12 +130,18 @@ class Push:
     changes: Sequence[Change] = (Change(),)
     repo: str = 'group/demo'
     user: str = 'ann'
+    own_actor: str = ''
     now: float = NOW
     was_empty: bool = False
     bookmarks: Sequence[Bookmark] = ()
     world: World = field(default_factory=World)
     own_heads: dict[str, list[str]] = field(default_factory=dict)
     own_heads_before: dict[str, int] = field(default_factory=dict)
+    shown_again: Collection[str] = ()
+
+    @property
+    def actor(self) -> str:
+        return self.own_actor or self.user
 
     @property
     def count(self) -> int:

@@ -30,12 +30,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from history.cache import ready
+from history.cache import attempts, ready
 
+from .haproxy import free_ports
 from .places import TESTS, cache
 
 VERSION = '4.3.1'
@@ -44,7 +45,7 @@ VERSION = '4.3.1'
 JAVA = 17
 """The oldest Java that it runs on."""
 
-START = 120.0
+START = 600.0
 """Seconds that a broker may take to come up on a slow machine."""
 
 _PARTS = (
@@ -114,16 +115,18 @@ def _download(folder: Path) -> None:
         f'<packaging>pom</packaging><dependencies>{parts}</dependencies>'
         '</project>\n'
     )
-    done = subprocess.run(
-        [
-            *('mvn', '-q', '-B', '-ntp', '-f', str(project)),
-            *(f'{_COPY}copy-dependencies', '-DincludeScope=runtime'),
-            f'-DoutputDirectory={folder}',
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    done = attempts(
+        lambda: subprocess.run(
+            [
+                *('mvn', '-q', '-B', '-ntp', '-f', str(project)),
+                *(f'{_COPY}copy-dependencies', '-DincludeScope=runtime'),
+                f'-DoutputDirectory={folder}',
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     )
     if done.returncode:
         raise Missing(f'Maven could not get Kafka:\n{done.stdout[-2000:]}')
@@ -267,7 +270,7 @@ class Cluster:
             broker.kill()
 
     def _begin(self, folder: Path) -> bool:
-        ports = iter(_free_ports((2 + len(self._doors)) * self._count))
+        ports = iter(free_ports((2 + len(self._doors)) * self._count))
         self.brokers = [
             Broker(n + 1, folder / f'{n + 1}', next(ports), next(ports))
             for n in range(self._count)
@@ -329,11 +332,10 @@ class Cluster:
     def _format(self) -> None:
         """Write what a broker wants to find in its folder."""
         first, *others = self.brokers
-        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]
         done = subprocess.run(
             [
                 *(*_JAVA, '-cp', f'{jars()}/*', 'kafka.tools.StorageTool'),
-                *('format', '-t', name),
+                *('format', '-t', _identifier()),
                 *('-c', str(first.folder / 'server.properties')),
             ],
             stdin=subprocess.DEVNULL,
@@ -357,19 +359,19 @@ def _resemble(source: Path, broker: Broker) -> None:
         for line in facts.read_text().splitlines()
         if not line.startswith(('node.id=', 'directory.id='))
     ]
-    own = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]
-    lines += [f'node.id={broker.number}', f'directory.id={own}', '']
+    lines += [f'node.id={broker.number}', f'directory.id={_identifier()}', '']
     facts.write_text('\n'.join(lines))
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        found = []
-        for _ in range(count):
-            one = stack.enter_context(closing(socket.socket()))
-            one.bind(('127.0.0.1', 0))
-            found.append(one.getsockname()[1])
-        return found
+def _identifier() -> str:
+    """Return a new identifier, spelled as Kafka does.
+
+    The first of its characters is a letter: what begins with a hyphen is an
+    option where Kafka's tools read it.
+    """
+    first, *others = uuid.uuid4().bytes
+    raw = bytes((first & 0x7F, *others))
+    return base64.urlsafe_b64encode(raw).decode()[:22]
 
 
 def clients() -> list[str]:

@@ -58,7 +58,7 @@ class MemoryLedger:
             for one in self._streams.get(stream, ())
             if one.offset >= position and (keys is None or one.key in keys)
         ]
-        upto = max(position, self.end(stream))
+        upto = self.end(stream)
         if len(found) > limit:
             upto = found[limit - 1].offset + 1 if limit else position
         self.between('was read')

@@ -294,7 +294,9 @@ def serve(
 
 
 def until(
-    condition: Callable[[], object], seconds: float = 10.0, pause: float = 0.002
+    condition: Callable[[], object],
+    seconds: float = 120.0,
+    pause: float = 0.002,
 ) -> None:
     """Wait for something to become true, or fail."""
     deadline = time.monotonic() + seconds

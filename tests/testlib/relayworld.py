@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from hgext3rd.fleet import daemon
+from hgext3rd.fleet.adapters import unixsocket
 from hgext3rd.fleet.adapters.ledger_relay import RelayLedger
 from hgext3rd.fleet.core import relay as frames
 from hgext3rd.fleet.core.relay import Assembler, Hello, Message, Welcome
@@ -22,7 +23,7 @@ from hgext3rd.replicate.relay import Relay
 
 from .memory import MemoryLedger
 
-SOON = 20.0
+SOON = 120.0
 """Seconds after which a test gives up."""
 
 
@@ -83,7 +84,7 @@ class World:
         self._stop.now()
         with socket.socket(socket.AF_UNIX) as wake, suppress(OSError):
             # Where it has not noticed yet.
-            wake.connect(self.path)
+            unixsocket.connect(wake, self.path)
 
     def client(self) -> closing[RelayLedger]:
         return closing(RelayLedger(self.path, 'memory://'))
@@ -120,7 +121,7 @@ class Raw:
     def __init__(self, path: str, greets: bool = True) -> None:
         self.link = socket.socket(socket.AF_UNIX)
         self.link.settimeout(SOON)
-        self.link.connect(path)
+        unixsocket.connect(self.link, path)
         if greets:
             self.say(Hello(frames.VERSION, ''))
             assert self.hear() == Welcome(frames.VERSION)

@@ -23,7 +23,7 @@ from .haproxy import free_ports
 BASE = 'dc=example,dc=org'
 READER, WRITER = f'cn=reader,{BASE}', f'cn=writer,{BASE}'
 SECRET = 'open sesame'
-START = 10.0
+START = 120.0
 _SCHEMAS = Path('/etc/ldap/schema')
 
 _OURS = """\
@@ -128,7 +128,7 @@ class Ldap:
         )
         log.close()
         deadline = time.monotonic() + START
-        while time.monotonic() < deadline:
+        while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 socket.create_connection(('127.0.0.1', self.tls), 1).close()
             except OSError:

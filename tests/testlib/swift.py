@@ -11,6 +11,7 @@ folder that is thrown away.  :func:`install` is quick when it was done before;
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import importlib
 import os
@@ -28,6 +29,7 @@ from botocore.config import Config
 
 from history import cache
 
+from .haproxy import free_ports
 from .places import ROOT
 from .places import cache as cached
 
@@ -41,7 +43,7 @@ DOMAIN = 's3.test'
 """Below this domain, a bucket's name is part of the host's."""
 
 EXTRA = 'swift'
-STARTING = 120.0
+STARTING = 600.0
 """Seconds in which four processes must be up, on the slowest of machines."""
 _TRIES = 5
 
@@ -145,13 +147,15 @@ def _fill(folder: Path, wanted: list[str]) -> None:
         ],
     ]
     for command in commands:
-        done = subprocess.run(
+        run = functools.partial(
+            subprocess.run,
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        done = cache.attempts(run)
         if done.returncode:
             raise Unavailable(f'cannot install {wanted}: {done.stdout[-500:]}')
 
@@ -204,13 +208,13 @@ class Swift:
             process.terminate()
         for process in self._processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(30)
+                process.wait(120)
             process.kill()
             process.wait()
         self._processes.clear()
 
     def _started(self) -> bool:
-        ports = dict(zip(_SERVERS, _free_ports(len(_SERVERS)), strict=True))
+        ports = dict(zip(_SERVERS, free_ports(len(_SERVERS)), strict=True))
         self.port = ports['proxy']
         self._configure(ports)
         # Unix sockets have short names, and folders of tests long ones.
@@ -285,11 +289,3 @@ class Swift:
 def _environ() -> dict[str, str]:
     """Return an environment that says nothing about Python or proxies."""
     return {'PATH': os.defpath, 'HOME': '/', 'LC_ALL': 'C.UTF-8'}
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in taken:
-            one.bind(('127.0.0.1', 0))
-        return [one.getsockname()[1] for one in taken]
