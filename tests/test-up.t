@@ -37,7 +37,7 @@ The lines that it prints work as they are printed
   $ sh -e lines > shown; tail -n 17 shown
   remote: added 1 changesets with 1 changes to 1 files
   node  role     serves  offset  lag * (glob)
-  hg1   primary  yes     2 * ssh://fleet/ (glob)
+  hg1   primary  yes     * ssh://fleet/ (glob)
   web1  mirror   yes     * http://$LOCALIP:*/ (glob)
   web2  mirror   yes     * http://$LOCALIP:*/ (glob)
   
@@ -56,7 +56,7 @@ The lines that it prints work as they are printed
 The push is on every mirror, and nothing is wrong
 
   $ seen() {
-  >     [ "$(say 'fleet["repos"][0]["visible_heads"]')" = 1 ]
+  >     [ "$(say 'fleet["repos"][0]["visible_heads"], sum(one["lag_entries"] for one in fleet["nodes"])')" = "1 0" ]
   > }
   $ poll seen
   $ for each in $(say '*[one["url"] for one in fleet["nodes"][1:]]'); do

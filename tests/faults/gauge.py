@@ -78,13 +78,20 @@ def resident(pid: int) -> float:
 
 
 def judged(samples: list[Sample]) -> Iterator[str]:
-    """Yield what grows from the second quarter to the last one."""
+    """Yield what grows.
+
+    Memory is compared by the medians of the second and the last quarter.  A
+    sample may be taken while a worker is still to be forked, so that the
+    counts of the last quarter are compared with the highest of the first half.
+    """
     quarter = len(samples) // 4
     early, late = samples[quarter : 2 * quarter], samples[-quarter:]
-    for name, slack in (('memory', 1.0), ('descriptors', 0), ('processes', 0)):
-        before, after = (
-            statistics.median(getattr(one, name) for one in part)
-            for part in (early, late)
-        )
-        if after > before * 1.02 + slack:
-            yield f'{name} of the server grew from {before:g} to {after:g}'
+    for name, slack, usual, before in (
+        ('memory', 1.0, statistics.median, early),
+        ('descriptors', 0, max, samples[: 2 * quarter]),
+        ('processes', 0, max, samples[: 2 * quarter]),
+    ):
+        most = usual(getattr(one, name) for one in before)
+        after = statistics.median(getattr(one, name) for one in late)
+        if after > most * 1.02 + slack:
+            yield f'{name} of the server grew from {most:g} to {after:g}'

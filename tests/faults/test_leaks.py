@@ -65,6 +65,14 @@ def test_what_grows_is_told(late: Sample, words: list[str]) -> None:
     assert not list(gauge.judged([sample(1)] * 2 + [late] * 6))
 
 
+def test_a_worker_that_is_still_to_be_forked_is_not_growth() -> None:
+    fewer, all_of_them = sample(40, 8, 3), sample(40, 9, 4)
+    samples = [all_of_them] + [fewer] * 3 + [all_of_them] * 4
+    assert not list(gauge.judged(samples))
+    more = sample(40, 9, 5)
+    assert list(gauge.judged(samples[:6] + [more] * 2))
+
+
 def test_the_closing_line() -> None:
     report = Report('7', 20, ['a'], 3, samples=[sample(30), sample(31.26)])
     assert report.failed
