@@ -16,9 +16,11 @@ the time. What it serves is decided by :hg:`pash::session`, in either case.
 
 Before each session the server compares every module that it has loaded, the
 folders in which it looks for modules, and every configuration file that it
-has read, with what is on disk now. When one differs, that session is
-declined, as are others until the next server has loaded everything and takes
-over. Configuration is read again for each session in any case, as are a
+has read, with what is on disk now. When one differs, that session waits for
+the next server, which is started at once, as do others that come meanwhile.
+Those that have waited for two seconds begin without a server, and so do those
+that come after that, until it has loaded everything and takes over.
+Configuration is read again for each session in any case, as are a
 repository's own settings and its hooks. An extension that a repository's
 settings enable is loaded for that session alone, as without the server; one
 that they disable takes no part in that repository.

@@ -1,14 +1,17 @@
 """The process that is watched: it has the socket, and keeps a server running.
 
 The server itself is a child, a *generation*, which accepts connections and
-forks sessions.  When that finds that it is stale, the master executes itself
-anew, in the same process, and starts the next generation beside it.  Since
-sessions would not outlive a master that cannot start, a child tries that
-first; if it fails, this life goes on, and tries again with the next
-generation that is ready.  Only when a generation has loaded everything is the
-old one told to drain.  Meanwhile the old one declines, so nobody waits for a
-start; and while there is none at all the master hangs up on whoever connects,
-to the same end.
+forks sessions.  When that finds that it is stale, the master starts the next
+one beside it.  Only when that has loaded everything is the old one told to
+drain, and what it has not served goes to the next.  Meanwhile clients wait, but
+not for longer than ``server.HOLD``; then the old one declines.  While there is
+none at all the master does the same, and hangs up on whoever connects.
+
+When nothing has changed for a moment, the master, which is as old, executes
+itself anew, in the same process.
+Since sessions would not outlive a master that cannot start, a child tries that
+first; if it fails, this life goes on, and tries again with the next generation
+that is ready.  It tries as well when a generation cannot start.
 
 Whoever removes the socket, such as a job that cleans a folder, makes it start
 anew as well, with another one; whoever puts another in its place ends it.
@@ -21,6 +24,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import os
 import selectors
 import signal
@@ -46,6 +50,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 
 _BACKLOG = 4096
 _SETTLED = 10.0
+_CALM = 1.0
 _TICK = 1.0
 _MOMENT = 0.02
 _ROOM = 60000
@@ -147,10 +152,14 @@ class Master:
             one.pid: socket.socket(fileno=one.leash)
             for one in estate.generations
         }
-        self._stops = self._renews = False
+        self._stops = False
+        # Whether this life is to end, from when to find out if the next one
+        # can begin, who does so, and whether it can.
+        self._behind = False
+        self._tries_from = math.inf
         self._trial: int | None = None
-        # Whether the next life can begin, and whether one could not.
-        self._goes_on = self._behind = False
+        self._goes_on = False
+        self._lost = time.monotonic()
         self._pause = 0.0
         self._due = time.monotonic()
         self._waking, self._woken = socket.socketpair()
@@ -179,14 +188,14 @@ class Master:
         if self._stops:
             self._end()
             return None
-        self._estate.handovers += 1
         return self._estate
 
     def _stop(self, *_signal: object) -> None:
         self._stops = True
 
     def _renew(self, *_signal: object) -> None:
-        self._renews = self._estate.wants = True
+        self._behind = self._estate.wants = True
+        self._tries_from = math.inf
 
     # -- generations ---------------------------------------------------------
 
@@ -211,13 +220,19 @@ class Master:
 
     def _turn(self) -> None:
         self._reap()
-        if self._renews and self._trial is None:
+        if self._trial is None and time.monotonic() >= self._tries_from:
             self._try()
-        elif self._lacks() and time.monotonic() >= self._due:
+        if self._lacks() and time.monotonic() >= self._due:
             self._begin()
         self._stay_bound()
-        self._watch(not self._find(Stage.SERVING))
-        for key, _events in self._selector.select(self._patience()):
+        if self._find(Stage.SERVING):
+            self._lost = time.monotonic()
+        self._watch(not (self._find(Stage.SERVING) or self._holds()))
+        self._attend(self._patience())
+
+    def _attend(self, patience: float) -> None:
+        """Wait so many seconds, at most, for what happens first."""
+        for key, _events in self._selector.select(patience):
             if key.fileobj is self._waking:
                 with suppress(BlockingIOError):
                     self._waking.recv(4096)
@@ -228,13 +243,18 @@ class Master:
 
     def _lacks(self) -> bool:
         """Whether a server is to be started."""
-        if self._renews or self._find(Stage.STARTING):
+        if self._find(Stage.STARTING):
             return False
         return self._estate.wants or not self._find(Stage.SERVING)
 
+    def _holds(self) -> bool:
+        """Whether those who come wait, as another server should be near."""
+        return time.monotonic() < self._lost + server.HOLD
+
     def _patience(self) -> float:
-        left = self._due - time.monotonic()
-        return min(_TICK, left) if left > 0 else _TICK
+        now = time.monotonic()
+        times = (self._due, self._lost + server.HOLD, self._tries_from)
+        return min([_TICK, *(one - now for one in times if one > now)])
 
     def _hear(self, pid: int) -> None:
         one = next(g for g in self._estate.generations if g.pid == pid)
@@ -245,9 +265,11 @@ class Master:
         except OSError:
             said, descriptors = b'', []
         for descriptor in descriptors:
-            link = socket.socket(fileno=descriptor)
-            self._obey(said.removeprefix(server.CONTROL), link)
-            link.close()
+            with socket.socket(fileno=descriptor) as link:
+                if said == server.HELD:
+                    self._hand_on(link)
+                else:
+                    self._obey(said.removeprefix(server.CONTROL), link)
         if said == server.READY:
             self._ready(one)
         elif said.startswith(server.COUNTS):
@@ -260,14 +282,24 @@ class Master:
         elif not said:
             self._selector.unregister(self._leashes[pid])
 
+    def _hand_on(self, link: socket.socket) -> None:
+        """Have what serves now serve a connection; else that goes on alone."""
+        for one in self._find(Stage.SERVING):
+            with suppress(OSError):
+                socket.send_fds(
+                    self._leashes[one.pid], [server.HELD], [link.fileno()]
+                )
+
     def _ready(self, ready: Generation) -> None:
         for one in self._find(Stage.SERVING):
+            self._estate.handovers += 1
             one.stage = Stage.DRAINING.value
             with suppress(OSError):
                 self._leashes[one.pid].send(server.DRAIN)
         ready.stage = Stage.SERVING.value
         self._estate.wants = False
-        self._renews |= self._behind
+        if self._behind:
+            self._tries_from = time.monotonic() + _CALM
         if self._estate.owns:
             with suppress(FileNotFoundError):
                 os.rename(draft(self._path), self._path)
@@ -276,7 +308,7 @@ class Master:
 
     def _try(self) -> None:
         """Begin to find out whether the next life would start."""
-        self._behind = False
+        self._tries_from = math.inf
         try:
             self._trial = self._attempt(self._estate)
         except OSError as problem:
@@ -287,15 +319,12 @@ class Master:
         if code:
             self._stay(_how(code))
         else:
-            self._goes_on = True
+            # What is starting is waited for; there is another turn after it.
+            self._goes_on = not self._find(Stage.STARTING)
 
     def _stay(self, why: str) -> None:
         """Go on in this life; what serves is renewed from here, if it can."""
         say(self._ui, f'cannot start anew ({why}): this process goes on')
-        self._renews = False
-        self._behind = self._estate.wants
-        if self._behind:
-            self._put_off()
 
     def _reap(self) -> None:
         if self._trial is not None:
@@ -331,6 +360,8 @@ class Master:
             self._due = time.monotonic()
         else:
             self._put_off()
+            if self._behind:
+                self._tries_from = time.monotonic()
         say(
             self._ui,
             f'the server that was {one.stage} has ended ({_how(code)})',
@@ -441,6 +472,7 @@ class Master:
             for path in (self._path, draft(self._path)):
                 with suppress(FileNotFoundError):
                     os.unlink(path)
+        self._watch(False)
         self._listener.close()
         for one in self._find(Stage.STARTING):
             os.kill(one.pid, signal.SIGKILL)
@@ -451,4 +483,4 @@ class Master:
         deadline = time.monotonic() + DRAIN
         while self._estate.generations and time.monotonic() < deadline:
             self._reap()
-            time.sleep(0.01)
+            self._attend(_MOMENT)

@@ -11,8 +11,13 @@ what is on disk, once for all that have arrived meanwhile, and each is given
 to a worker: a spare one, or one that is forked for it.  Workers are forked
 ahead only while nobody has come for a moment, so never in anybody's way.
 
+When a file has changed it serves nobody any more.  Whoever comes waits for the
+next generation, as that is there sooner than a session that begins alone, all
+the more as nobody who waits is in its way; but not for longer than ``HOLD``.
+
 It lives as long as its master (``master.py``) does not tell it to drain, or
-ends.  Then it takes no more connections, and ends after its last session.
+ends.  Then it takes no more connections, hands on those that nobody serves
+yet, and ends after its last session.
 """
 
 from __future__ import annotations
@@ -45,8 +50,11 @@ WAITING = 256
 REST = 0.02
 """Seconds without a request, after which a worker is forked ahead."""
 
+HOLD = 2.0
+"""Seconds for which clients wait for the next generation."""
+
 READY, STALE, COUNTS, CONTROL = b'ready', b'stale ', b'counts ', b'control '
-DRAIN = b'drain'
+DRAIN, HELD = b'drain', b'held'
 
 _TICK = 0.5
 _ACCEPTS = 64
@@ -105,7 +113,8 @@ class Server:
         self._silent: dict[int, Waiting] = {}
         self._spoken: deque[Waiting] = deque()
         self._stale: bytes | None = None
-        self._drains = False
+        self._holds_until = 0.0
+        self._drains = self._hands_on = False
         self._rehearses_from = 0.0
         self._last = time.monotonic()
         self._waking, self._woken = socket.socketpair()
@@ -129,14 +138,19 @@ class Server:
     def _drain(self, *_signal: object) -> None:
         self._drains = True
 
-    def _tell(self, said: bytes, *descriptors: int) -> None:
-        """Say something to the master; without one there is an end of it."""
+    def _tell(self, said: bytes, *descriptors: int) -> bool:
+        """Say something to the master, if it can take that now.
+
+        Without one there is an end of it.
+        """
         try:
             socket.send_fds(self._master, [said], list(descriptors))
         except BlockingIOError:
-            pass
+            return False
         except OSError:
             self._drains = True
+            return False
+        return True
 
     # -- one turn ------------------------------------------------------------
 
@@ -175,7 +189,13 @@ class Server:
         say(self._ui, f'{why}; workers are forked on demand')
 
     def _patience(self) -> float:
+        if self._spoken and self._holds():
+            return min(_TICK, self._holds_until - time.monotonic())
         return min(_TICK, self._pause()) if self._lacks() else _TICK
+
+    def _holds(self) -> bool:
+        """Whether those who have spoken wait for the next generation."""
+        return self._stale is not None and time.monotonic() < self._holds_until
 
     def _read_ahead(self) -> None:
         began = time.time_ns()
@@ -206,11 +226,14 @@ class Server:
         self._selector.register(one.leash, selectors.EVENT_READ, one)
 
     def _hear_master(self) -> None:
-        said = b''
+        said, descriptors = b'', list[int]()
         with suppress(OSError):
-            said = self._master.recv(100)
+            said, descriptors, *_ = socket.recv_fds(self._master, 100, 1)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+            self._welcome(socket.socket(fileno=descriptor))
         if said in (DRAIN, b''):
-            self._drains = True
+            self._drains, self._hands_on = True, said == DRAIN
 
     # -- connections ---------------------------------------------------------
 
@@ -224,17 +247,21 @@ class Server:
                 # No descriptors are left: sessions that end give some back.
                 time.sleep(_BREATH)
                 return
-            one = Waiting(link, time.monotonic())
-            if unixsocket.user(link) != os.geteuid():
-                self._refuse(one, Report(report.FOREIGN))
-                continue
-            if len(self._silent) >= WAITING:
-                # The oldest: the forced command speaks as soon as it has
-                # connected, and is not kept out by those that do not.
-                oldest = next(iter(self._silent))
-                self._refuse(self._leaves(oldest), Report(report.SILENT))
-            self._silent[link.fileno()] = one
-            self._selector.register(link, selectors.EVENT_READ)
+            self._welcome(link)
+
+    def _welcome(self, link: socket.socket) -> None:
+        """Wait for what a connection says, if it is one of ours."""
+        one = Waiting(link, time.monotonic())
+        if unixsocket.user(link) != os.geteuid():
+            self._refuse(one, Report(report.FOREIGN))
+            return
+        if len(self._silent) >= WAITING:
+            # The oldest: the forced command speaks as soon as it has
+            # connected, and is not kept out by those that do not.
+            oldest = next(iter(self._silent))
+            self._refuse(self._leaves(oldest), Report(report.SILENT))
+        self._silent[link.fileno()] = one
+        self._selector.register(link, selectors.EVENT_READ)
 
     def _leaves(self, descriptor: int) -> Waiting:
         one = self._silent.pop(descriptor)
@@ -271,6 +298,8 @@ class Server:
             if not checked:
                 self._check()
                 checked = True
+            if self._holds():
+                return
             one = self._spoken.popleft()
             if unixsocket.hung_up(one.link):
                 # To fork for it would keep those waiting who are there.
@@ -301,6 +330,7 @@ class Server:
         if changed is None:
             return
         self._stale = changed
+        self._holds_until = time.monotonic() + HOLD
         self._marks.forget()
         self._tell(STALE + self._stale)
         self._pool.release()
@@ -354,12 +384,15 @@ class Server:
         self._selector.unregister(self._listener)
         self._listener.close()
         self._pool.release()
-        while self._spoken or self._silent:
-            # Whoever has spoken is served by the next one, or goes on alone.
-            one = self._spoken.popleft() if self._spoken else None
-            if one is None:
-                one = self._leaves(next(iter(self._silent)))
-            self._refuse(one, Report(report.STALE, detail='it ends'))
+        self._master.settimeout(_TICK)
+        for one in [*self._spoken, *map(self._leaves, list(self._silent))]:
+            self._hands_on = self._hands_on and self._tell(
+                HELD, one.link.fileno()
+            )
+            if self._hands_on:
+                one.link.close()
+            else:
+                self._refuse(one, Report(report.STALE, detail='it ends'))
         while self._pool.pids():
             self._reap()
             self._tell_counts()
