@@ -142,6 +142,10 @@ def show(ui: Any, **opts: Any) -> int:
     ``up``
       whether a supervisor runs
 
+    ``unread``
+      why the ledger cannot be read; then what only that knows is null
+      (``lag_entries``, ``lag_seconds``, ``fenced``). Else it is empty
+
     ``nodes``
       a list of objects: ``name``; ``role`` (``primary`` or ``mirror``);
       ``url``, where a mirror serves HTTP (else empty); ``ssh``, where a
@@ -169,7 +173,7 @@ def show(ui: Any, **opts: Any) -> int:
       ``last_user``, who made it.
 
     Returns 0; with --check, 1 when a part does not run, a node does not
-    serve, or a repository cannot be followed.
+    serve, a repository cannot be followed, or the ledger cannot be read.
     """
     with edge.refusing():
         said = status.document(gather.gather(existing(opts)))

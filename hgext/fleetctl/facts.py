@@ -36,17 +36,18 @@ class NodeFacts:
 
     ``applied`` are its positions, by partition; ``lag_seconds`` is the age
     of the oldest entry that it has not applied; ``lease`` the seconds that
-    are left, None where no lease is needed.
+    are left, None where no lease is needed.  What only a ledger knows that
+    cannot be read is None: ``lag_seconds``, and ``fenced``.
     """
 
     node: Node
     applied: Mapping[int, int]
     shown: Shown | None
     lease: float | None
-    lag_seconds: float
+    lag_seconds: float | None
     serving: bool
     quarantined: tuple[str, ...] = ()
-    fenced: bool = False
+    fenced: bool | None = False
     checks: Checks = field(default_factory=Checks)
     parts: tuple[Seen, ...] = ()
 
@@ -76,9 +77,13 @@ class RepoFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything; ``ends`` are the ledger's, by partition."""
+    """Everything; ``ends`` are the ledger's, by partition.
+
+    ``unread`` says why the ledger cannot be read, if so.
+    """
 
     up: bool
     ends: Mapping[int, int]
     nodes: tuple[NodeFacts, ...]
     repos: tuple[RepoFacts, ...] = ()
+    unread: str = ''

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from mercurial import ui as uimod
@@ -17,7 +18,7 @@ from mercurial import ui as uimod
 from ..fleet import adapters, edge, files, webaccess
 from ..fleet.core import entry, shown, walk
 from ..fleet.core.barrier import MIRROR, PRIMARY, Lease, Members
-from ..fleet.core.errors import EntryUnreadable
+from ..fleet.core.errors import EntryUnreadable, LedgerError
 from ..fleet.core.shown import Shown
 from ..fleet.ports import Clock, Ledger
 from ..fleet.webgate import Gate
@@ -38,21 +39,28 @@ _POSITIONS = 'positions.json'
 
 
 def gather(layout: Layout) -> Facts:
-    """Look at everything; raises FleetError when that is impossible."""
+    """Look at everything; raises FleetError when that is impossible.
+
+    Where the ledger cannot be read, there is what the nodes themselves know.
+    """
     nodes = [plan.placed(one) for one in plan.nodes(founding.record(layout))]
     its = repos.settings_of(layout, nodes[0].name)
     seen = running.read(layout)
-    ledger = adapters.open_ledger(its.ledger)
+    unread, ends = '', {}
     try:
-        log = Log.read(ledger, its.partitions)
-        found = tuple(_node(layout, one, log, seen.parts) for one in nodes)
-    finally:
-        ledger.close()
+        with closing(adapters.open_ledger(its.ledger)) as ledger:
+            log = Log.read(ledger, its.partitions)
+            found = [_node(layout, one, log, seen.parts) for one in nodes]
+            ends = dict(log.ends)
+    except LedgerError as problem:
+        unread = f'{problem}'
+        found = [_node(layout, one, None, seen.parts) for one in nodes]
     return Facts(
         up=seen.supervisor is not None and is_alive(seen.supervisor),
-        ends=log.ends,
-        nodes=found,
-        repos=tuple(repos.facts(layout, found)),
+        ends=ends,
+        nodes=tuple(found),
+        repos=tuple(repos.facts(layout, tuple(found))),
+        unread=unread,
     )
 
 
@@ -137,11 +145,11 @@ def _is_readable(key: str, value: bytes) -> bool:
 
 
 def _node(
-    layout: Layout, node: Node, log: Log, parts: tuple[Seen, ...]
+    layout: Layout, node: Node, log: Log | None, parts: tuple[Seen, ...]
 ) -> NodeFacts:
     clock = adapters.system_clock()
     state = layout.node(node.name).state
-    lease = log.members.leases.get(node.name)
+    lease = log.members.leases.get(node.name) if log else None
     applied = _positions(state, lease)
     data = files.read(os.path.join(state, shown.FILE))
     shows = shown.decode(data) if data else None
@@ -150,10 +158,10 @@ def _node(
         applied=applied,
         shown=shows,
         lease=_left(shows, clock) if node.role == MIRROR else None,
-        lag_seconds=log.age(applied, clock.wall()),
+        lag_seconds=log.age(applied, clock.wall()) if log else None,
         serving=_serves(node),
         quarantined=lease.quarantined if lease else (),
-        fenced=node.name in log.fenced,
+        fenced=node.name in log.fenced if log else None,
         checks=_checks(layout, node.name),
         parts=tuple(one for one in parts if one.node == node.name),
     )

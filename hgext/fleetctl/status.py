@@ -19,16 +19,18 @@ def document(facts: Facts) -> dict[str, Any]:
     """Return what ``--json`` prints."""
     return {
         'up': facts.up,
+        'unread': facts.unread,
         'nodes': [_node(one, facts) for one in facts.nodes],
         'repos': [_repo(one) for one in facts.repos],
     }
 
 
 def _node(facts: NodeFacts, fleet: Facts) -> dict[str, Any]:
-    lag = sum(
+    lags = (
         max(0, end - facts.applied.get(partition, 0))
         for partition, end in fleet.ends.items()
     )
+    seconds = facts.lag_seconds
     parts = [_part(one, fleet.up) for one in facts.parts]
     daemons = [one['pid'] for one in parts if one['kind'] == DAEMON]
     return {
@@ -37,8 +39,8 @@ def _node(facts: NodeFacts, fleet: Facts) -> dict[str, Any]:
         'url': facts.node.url,
         'ssh': facts.node.ssh,
         'offset': sum(facts.applied.values()),
-        'lag_entries': lag,
-        'lag_seconds': round(facts.lag_seconds, 3),
+        'lag_entries': None if fleet.unread else sum(lags),
+        'lag_seconds': None if seconds is None else round(seconds, 3),
         'lease': None if facts.lease is None else round(facts.lease, 3),
         'serving': facts.serving,
         'pid': daemons[0] if daemons else None,
@@ -98,9 +100,9 @@ def complaints(said: dict[str, Any], repositories: bool = True) -> list[str]:
 
     Without ``repositories``, only of nodes and their parts.
     """
+    found = [f'the ledger: {said["unread"]}'] if said['unread'] else []
     if not said['up']:
-        return ['the fleet is not up']
-    found = []
+        return ['the fleet is not up', *found]
     for node in said['nodes']:
         for part in node['parts']:
             if part['pid'] is None:
@@ -148,9 +150,9 @@ def tables(said: dict[str, Any]) -> list[str]:
 
 
 def _node_row(node: dict[str, Any]) -> list[Any]:
-    lag = f'{node["lag_entries"]}'
-    if node['lag_entries']:
-        lag += f' ({node["lag_seconds"]:.1f} s)'
+    lag = node['lag_entries']
+    if lag:
+        lag = f'{lag} ({node["lag_seconds"]:.1f} s)'
     lease = node['lease']
     return [
         node['name'],

@@ -42,7 +42,7 @@ def test_the_keys_that_are_promised() -> None:
     sick = dataclasses.replace(WEB, checks=CHECKS)
     said = status.document(dataclasses.replace(FACTS, nodes=(HG, sick)))
     assert 'web1 cannot follow demo (bad)' in status.complaints(said)
-    assert list(said) == ['up', 'nodes', 'repos']
+    assert list(said) == ['up', 'unread', 'nodes', 'repos']
     assert said['nodes'][1] == {
         'name': 'web1',
         'role': 'mirror',
@@ -105,6 +105,21 @@ def test_complaints() -> None:
     assert complaints(quarantined=('a/b',)) == ['web1 cannot follow a/b']
     ended = dataclasses.replace(WEB.parts[1], process=None, state='backing off')
     assert complaints(parts=(ended,)) == ['web1.web is backing off']
+
+
+def test_without_the_ledger_there_is_what_nodes_know() -> None:
+    node = dataclasses.replace(WEB, lag_seconds=None, fenced=None)
+    facts = Facts(True, {}, (node,), (REPO,), 'cannot connect')
+    said = status.document(facts)
+    (one,) = said['nodes']
+    lags = one['lag_entries'], one['lag_seconds']
+    assert (*lags, one['fenced'], one['offset']) == (None, None, None, 7)
+    assert status.complaints(said) == ['the ledger: cannot connect']
+    lines = status.tables(said)
+    assert lines[1].split()[:5] == ['web1', 'mirror', 'yes', '7', '-']
+    assert lines[-1] == 'attention: the ledger: cannot connect'
+    said['up'] = False
+    assert status.complaints(said)[1:] == ['the ledger: cannot connect']
 
 
 def test_tables_are_aligned() -> None:
