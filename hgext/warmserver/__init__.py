@@ -9,10 +9,10 @@ hands it the connection through the socket ``warm.sock`` in ``fleet.state``::
   fleetpash =
   warmserver =
 
-It is used where it answers. While it does not run, is too busy, or finds
-that a file it was started from has changed, the forced command becomes the
-session itself, as it does without this extension; clients notice nothing but
-the time. What it serves is decided by :hg:`pash::session`, in either case.
+It is used where it answers. While it does not run, is too busy, or cannot
+start anew after a change, the forced command becomes the session itself, as
+it does without this extension; clients notice nothing but the time. What it
+serves is decided by :hg:`pash::session`, in either case.
 
 Before each session the server compares every module that it has loaded, the
 folders in which it looks for modules, and every configuration file that it

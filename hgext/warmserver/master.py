@@ -7,11 +7,9 @@ drain, and what it has not served goes to the next.  Meanwhile clients wait, but
 not for longer than ``server.HOLD``; then the old one declines.  While there is
 none at all the master does the same, and hangs up on whoever connects.
 
-When nothing has changed for a moment, the master, which is as old, executes
-itself anew, in the same process.
-Since sessions would not outlive a master that cannot start, a child tries that
-first; if it fails, this life goes on, and tries again with the next generation
-that is ready.  It tries as well when a generation cannot start.
+Then the master, which is as old, executes itself anew, in the same process,
+when ``renewal.py`` says so.  Since sessions would not outlive a master that
+cannot start, a child tries that first; if it fails, this life goes on.
 
 Whoever removes the socket, such as a job that cleans a folder, makes it start
 anew as well, with another one; whoever puts another in its place ends it.
@@ -24,7 +22,6 @@ from __future__ import annotations
 
 import enum
 import json
-import math
 import os
 import selectors
 import signal
@@ -37,7 +34,7 @@ from typing import Any
 
 from ..fleet import edge
 from ..fleet.adapters import unixsocket
-from . import request, server
+from . import renewal, request, server
 from .report import Counts
 from .saying import say
 from .status import memory
@@ -50,7 +47,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 
 _BACKLOG = 4096
 _SETTLED = 10.0
-_CALM = 1.0
 _TICK = 1.0
 _MOMENT = 0.02
 _ROOM = 60000
@@ -153,10 +149,8 @@ class Master:
             for one in estate.generations
         }
         self._stops = False
-        # Whether this life is to end, from when to find out if the next one
-        # can begin, who does so, and whether it can.
-        self._behind = False
-        self._tries_from = math.inf
+        self._renewal = renewal.Renewal()
+        # Who finds out whether the next life can begin, and whether it can.
         self._trial: int | None = None
         self._goes_on = False
         self._lost = time.monotonic()
@@ -194,8 +188,8 @@ class Master:
         self._stops = True
 
     def _renew(self, *_signal: object) -> None:
-        self._behind = self._estate.wants = True
-        self._tries_from = math.inf
+        self._estate.wants = True
+        self._renewal.changed()
 
     # -- generations ---------------------------------------------------------
 
@@ -220,7 +214,11 @@ class Master:
 
     def _turn(self) -> None:
         self._reap()
-        if self._trial is None and time.monotonic() >= self._tries_from:
+        if self._goes_on:
+            return
+        if self._trial is not None and self._renewal.is_void:
+            os.kill(self._trial, signal.SIGKILL)
+        if time.monotonic() >= self._renewal.at:
             self._try()
         if self._lacks() and time.monotonic() >= self._due:
             self._begin()
@@ -243,7 +241,7 @@ class Master:
 
     def _lacks(self) -> bool:
         """Whether a server is to be started."""
-        if self._find(Stage.STARTING):
+        if self._find(Stage.STARTING) or self._renewal.is_first:
             return False
         return self._estate.wants or not self._find(Stage.SERVING)
 
@@ -253,7 +251,7 @@ class Master:
 
     def _patience(self) -> float:
         now = time.monotonic()
-        times = (self._due, self._lost + server.HOLD, self._tries_from)
+        times = (self._due, self._lost + server.HOLD, self._renewal.at)
         return min([_TICK, *(one - now for one in times if one > now)])
 
     def _hear(self, pid: int) -> None:
@@ -279,8 +277,16 @@ class Master:
             if one.stage == Stage.SERVING.value:
                 say(self._ui, f'{what} has changed: starting anew')
                 self._renew()
+                self._give_up()
         elif not said:
             self._selector.unregister(self._leashes[pid])
+
+    def _give_up(self) -> None:
+        """End what began before a change, and would find out by itself."""
+        for one in self._find(Stage.STARTING):
+            one.stage = Stage.DRAINING.value
+            with suppress(ProcessLookupError):
+                os.kill(one.pid, signal.SIGKILL)
 
     def _hand_on(self, link: socket.socket) -> None:
         """Have what serves now serve a connection; else that goes on alone."""
@@ -290,37 +296,44 @@ class Master:
                     self._leashes[one.pid], [server.HELD], [link.fileno()]
                 )
 
+    def _drain(self, one: Generation) -> None:
+        one.stage = Stage.DRAINING.value
+        leash = self._leashes[one.pid]
+        try:
+            leash.send(server.DRAIN)
+        except OSError:
+            # It is full; after what is queued comes the end.
+            with suppress(OSError):
+                leash.shutdown(socket.SHUT_WR)
+
     def _ready(self, ready: Generation) -> None:
         for one in self._find(Stage.SERVING):
             self._estate.handovers += 1
-            one.stage = Stage.DRAINING.value
-            with suppress(OSError):
-                self._leashes[one.pid].send(server.DRAIN)
+            self._drain(one)
         ready.stage = Stage.SERVING.value
         self._estate.wants = False
-        if self._behind:
-            self._tries_from = time.monotonic() + _CALM
+        self._renewal.ready(time.monotonic())
         if self._estate.owns:
             with suppress(FileNotFoundError):
                 os.rename(draft(self._path), self._path)
-            self._estate.bound = self._found()
+                self._estate.bound = self._found()
         say(self._ui, f'serving sessions at {self._path}')
 
     def _try(self) -> None:
         """Begin to find out whether the next life would start."""
-        self._tries_from = math.inf
+        self._renewal.tries()
         try:
             self._trial = self._attempt(self._estate)
         except OSError as problem:
+            self._renewal.tried(fine=False)
             self._stay(f'{problem}')
 
     def _tried(self, code: int) -> None:
         self._trial = None
-        if code:
+        void = self._renewal.is_void
+        self._goes_on = self._renewal.tried(fine=code == 0)
+        if code and not void:
             self._stay(_how(code))
-        else:
-            # What is starting is waited for; there is another turn after it.
-            self._goes_on = not self._find(Stage.STARTING)
 
     def _stay(self, why: str) -> None:
         """Go on in this life; what serves is renewed from here, if it can."""
@@ -359,9 +372,12 @@ class Master:
             self._pause = 0.0
             self._due = time.monotonic()
         else:
+            now, is_first = time.monotonic(), not self._pause
             self._put_off()
-            if self._behind:
-                self._tries_from = time.monotonic()
+            if code == renewal.CHANGED and is_first:
+                # What was read while it changed is read again at once.
+                self._due = now
+            self._renewal.failed(now, code)
         say(
             self._ui,
             f'the server that was {one.stage} has ended ({_how(code)})',
@@ -441,7 +457,7 @@ class Master:
     def _stay_bound(self) -> None:
         """See to it that what is in the socket's place leads here."""
         estate = self._estate
-        if not estate.owns or estate.wants or estate.bound is None:
+        if not estate.owns or estate.wants or self._find(Stage.STARTING):
             return
         found = self._found()
         if found is None and time.monotonic() >= self._due:
@@ -477,9 +493,7 @@ class Master:
         for one in self._find(Stage.STARTING):
             os.kill(one.pid, signal.SIGKILL)
         for one in self._find(Stage.SERVING):
-            one.stage = Stage.DRAINING.value
-            with suppress(OSError):
-                self._leashes[one.pid].send(server.DRAIN)
+            self._drain(one)
         deadline = time.monotonic() + DRAIN
         while self._estate.generations and time.monotonic() < deadline:
             self._reap()

@@ -113,6 +113,8 @@ class Server:
         self._silent: dict[int, Waiting] = {}
         self._spoken: deque[Waiting] = deque()
         self._stale: bytes | None = None
+        # Whether the master knows.
+        self._told = False
         self._holds_until = 0.0
         self._drains = self._hands_on = False
         self._rehearses_from = 0.0
@@ -170,6 +172,7 @@ class Server:
                 self._speaks(key.fd)
         self._reap()
         self._serve()
+        self._tell_stale()
         self._forget_late()
         if self._is_idle():
             self._read_ahead()
@@ -293,7 +296,7 @@ class Server:
         """Have workers serve whoever has spoken, as far as there is room."""
         checked = False
         while self._spoken:
-            if self._pool.count(Stage.SERVING) >= self._plan.workers:
+            if self._stale is None and self._is_full():
                 return
             if not checked:
                 self._check()
@@ -320,6 +323,9 @@ class Server:
             one.link.close()
             self._last = time.monotonic()
 
+    def _is_full(self) -> bool:
+        return self._pool.count(Stage.SERVING) >= self._plan.workers
+
     def _check(self) -> None:
         """Compare what was loaded with what is there now."""
         if self._stale is None:
@@ -332,8 +338,12 @@ class Server:
         self._stale = changed
         self._holds_until = time.monotonic() + HOLD
         self._marks.forget()
-        self._tell(STALE + self._stale)
+        self._tell_stale()
         self._pool.release()
+
+    def _tell_stale(self) -> None:
+        if self._stale is not None and not self._told:
+            self._told = self._tell(STALE + self._stale)
 
     def _forget_late(self) -> None:
         now = time.monotonic()

@@ -32,7 +32,7 @@ from fleetpash import pash
 
 from ..fleet import daemon, edge
 from ..fleet.core.errors import SettingError
-from . import fresh, limits, rehearsal, worker
+from . import fresh, limits, rehearsal, renewal, worker
 from .master import Estate, Master, listen
 from .request import SOCKET
 from .server import Plan, Server
@@ -42,7 +42,6 @@ _ESTATE = b'HGFLEET_ESTATE'
 _SERVER = b'HGFLEET_SERVER'
 _TRIAL = b'HGFLEET_TRIAL'
 _FIRST = 3
-_CHANGED = 75  # EX_TEMPFAIL of sysexits.h
 _PRACTICE = 'practice'
 _TRIES, _PAUSE = 100, 0.1
 # The folder that it may be relative to is left soon.
@@ -193,6 +192,13 @@ def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     born, listening, leash = told
     for number in (listening, leash):
         os.set_inheritable(number, False)
+    # What our master, which may be older, has built; some of it has had its
+    # effect by now.
+    environ = encoding.environ
+    due = pash.environment(os.fsdecode(hgrc), dict(environ))
+    del due[b'HGFLEET_COMMAND']
+    if not due.items() <= environ.items():
+        return renewal.OUTDATED
     os.chdir('/')
     practice = os.path.join(state_folder(ui), 'warm', _PRACTICE)
     plan, limited = _plan(ui), limits.read(ui)
@@ -207,7 +213,7 @@ def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     marks = _marks(hgrc)
     if marks.changed_since(born) or time.time_ns() < born:
         # Something has changed while it was read, or the clock does not tell.
-        return _CHANGED
+        return renewal.CHANGED
     rehearsal.recall(ui)
     gc.collect()
     gc.freeze()

@@ -14,7 +14,8 @@ import pytest
 
 from hgext3rd.fleet.adapters import unixsocket
 from hgext3rd.warmserver import request
-from testlib.warmbare import Bare
+from hgext3rd.warmserver.renewal import OUTDATED
+from testlib.warmbare import HG, Bare
 
 HELLO = b'hello\n'
 GREETING = b'capabilities: '
@@ -93,8 +94,13 @@ def outcomes(bare: Bare) -> dict[str, int]:
     }
 
 
+def starting(bare: Bare) -> list[int]:
+    servers = bare.status()['servers']
+    return [one['pid'] for one in servers if one['stage'] == 'starting']
+
+
 def starts(bare: Bare) -> bool:
-    return 'starting' in bare.stages()
+    return bool(starting(bare))
 
 
 def test_who_comes_after_a_change_is_served_by_the_next(bare: Bare) -> None:
@@ -175,6 +181,49 @@ def test_a_start_that_fails_makes_the_master_anew(bare: Bare) -> None:
     bare.until('anew', lambda: is_renewed(bare))
     (bare.folder / 'broken').unlink()
     bare.until('next', lambda: bare.status()['handovers'] == 1)
+    with asked(bare) as one:
+        assert answered(one)
+    bare.until('served', lambda: outcomes(bare) == {'served': 1})
+
+
+def test_what_starts_when_something_changes_is_not_waited_for(
+    bare: Bare,
+) -> None:
+    (bare.folder / 'slow').touch()
+    bare.hg('warmserver::reload', hgrc=True)
+    bare.until('a start', lambda: starts(bare))
+    (first,) = starting(bare)
+    change(bare)
+    with asked(bare) as one:
+        bare.until('another', lambda: starting(bare) not in ([], [first]))
+        (bare.folder / 'slow').unlink()
+        assert answered(one)
+    bare.until('served', lambda: outcomes(bare) == {'served': 1})
+    assert 'that was starting has ended' not in bare.log()
+
+
+def test_one_that_an_older_master_has_started_ends(bare: Bare) -> None:
+    """Its environment may not be what sessions are to have."""
+    there = {
+        **{'HGRCPATH': str(bare.hgrc), 'PATH': '/usr/bin:/bin'},
+        'HGFLEET_SERVER': '[0, 0, 0]',
+    }
+    done = subprocess.run(
+        [HG, 'warmserver::serve'], env=there, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == OUTDATED
+
+
+def test_a_socket_that_is_removed_while_it_starts_is_made_again(
+    bare: Bare,
+) -> None:
+    (bare.folder / 'slow').touch()
+    bare.hg('warmserver::reload', hgrc=True)
+    bare.until('a start', lambda: starts(bare))
+    os.unlink(bare.path)
+    (bare.folder / 'slow').unlink()
+    bare.until('again', lambda: os.path.exists(bare.path))
+    bare.until('next', lambda: bare.stages() == ['serving'])
     with asked(bare) as one:
         assert answered(one)
     bare.until('served', lambda: outcomes(bare) == {'served': 1})
