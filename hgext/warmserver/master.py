@@ -52,14 +52,9 @@ _MOMENT = 0.02
 _ROOM = 60000
 
 
-def draft(path: str) -> str:
-    """Return where the socket is until the first server is ready."""
-    return f'{path}.next'
-
-
 def listen(path: str) -> socket.socket:
-    """Listen where the first server that is ready will be found."""
-    return unixsocket.listen(draft(path), _BACKLOG, socket.SOCK_SEQPACKET)
+    """Listen at ``path``, in place of what a killed one has left there."""
+    return unixsocket.listen(path, _BACKLOG, socket.SOCK_SEQPACKET)
 
 
 def _how(code: int) -> str:
@@ -101,7 +96,7 @@ class Estate:
     lock: int = -1
     """The descriptor that holds the lock of a node's warm server."""
     bound: list[int] | None = None
-    """What tells our socket from others, once it is in its place."""
+    """What tells our socket from others."""
     wants: bool = True
     """Whether what serves, if anything does, is not what there should be."""
 
@@ -174,6 +169,8 @@ class Master:
         for pid, leash in self._leashes.items():
             leash.setblocking(False)
             self._selector.register(leash, selectors.EVENT_READ, pid)
+        if self._estate.bound is None:
+            self._estate.bound = self._found()
         while not (self._stops or self._goes_on):
             self._turn()
         # The next life hears of what comes from here on.
@@ -313,10 +310,6 @@ class Master:
         ready.stage = Stage.SERVING.value
         self._estate.wants = False
         self._renewal.ready(time.monotonic())
-        if self._estate.owns:
-            with suppress(FileNotFoundError):
-                os.rename(draft(self._path), self._path)
-                self._estate.bound = self._found()
         say(self._ui, f'serving sessions at {self._path}')
 
     def _try(self) -> None:
@@ -479,15 +472,17 @@ class Master:
         listener.setblocking(False)
         self._listener = listener
         self._estate.listener = listener.fileno()
+        self._estate.bound = self._found()
+        for one in self._find(Stage.SERVING):
+            self._drain(one)
         self._renew()
 
     # -- the end -------------------------------------------------------------
 
     def _end(self) -> None:
         if self._estate.owns and self._found() in (None, self._estate.bound):
-            for path in (self._path, draft(self._path)):
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
         self._watch(False)
         self._listener.close()
         for one in self._find(Stage.STARTING):

@@ -111,9 +111,6 @@ def _listen(path: str) -> Estate:
     meant = environ.pop(b'LISTEN_PID', b'')
     environ.pop(b'LISTEN_FDNAMES', None)
     if not given or meant != b'%d' % os.getpid():
-        # What a killed one has left.
-        with suppress(FileNotFoundError):
-            os.unlink(path)
         return Estate(listen(path).detach(), owns=True)
     with socket.socket(fileno=os.dup(_FIRST)) as listener:
         fits = (

@@ -34,9 +34,6 @@ def test_the_socket_may_be_given(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(bare.path)
         listener.listen(100)
-        # What a server that had its own has left when it was killed.
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as left:
-            left.bind(f'{bare.path}.next')
         number = listener.fileno()
         launch = [sys.executable, '-c', _LAUNCH, '1', str(number)]
         for _time in range(2):
