@@ -19,7 +19,8 @@ folders in which it looks for modules, and every configuration file that it
 has read, with what is on disk now. When one differs, that session waits for
 the next server, which is started at once, as do others that come meanwhile.
 Those that have waited for two seconds begin without a server, and so do those
-that come after that, until it has loaded everything and takes over.
+that come after that, until it has loaded everything and takes over. The same
+holds when the server is started, or has been killed.
 Configuration is read again for each session in any case, as are a
 repository's own settings and its hooks. An extension that a repository's
 settings enable is loaded for that session alone, as without the server; one

@@ -3,9 +3,10 @@
 The server itself is a child, a *generation*, which accepts connections and
 forks sessions.  When that finds that it is stale, the master starts the next
 one beside it.  Only when that has loaded everything is the old one told to
-drain, and what it has not served goes to the next.  Meanwhile clients wait, but
-not for longer than ``server.HOLD``; then the old one declines.  While there is
-none at all the master does the same, and hangs up on whoever connects.
+drain, and what it has not served yet goes to the next.  Meanwhile clients wait,
+but not for longer than ``server.HOLD``; then the old one declines.  While there
+is none at all, at the beginning too, the master does the same, and hangs up on
+whoever connects.
 
 Then the master, which is as old, executes itself anew, in the same process,
 when ``renewal.py`` says so.  Since sessions would not outlive a master that
@@ -14,13 +15,11 @@ cannot start, a child tries that first; if it fails, this life goes on.
 Whoever removes the socket, such as a job that cleans a folder, makes it start
 anew as well, with another one; whoever puts another in its place ends it.
 
-A generation is *starting*, then *serving*, then *draining*, and then it ends.
-What it has counted is added up here.
+What the generations (``estate.py``) have counted is added up here.
 """
 
 from __future__ import annotations
 
-import enum
 import json
 import os
 import selectors
@@ -29,12 +28,12 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..fleet import edge
 from ..fleet.adapters import unixsocket
 from . import renewal, request, server
+from .estate import Estate, Generation, Stage
 from .report import Counts
 from .saying import say
 from .status import memory
@@ -61,61 +60,8 @@ def _how(code: int) -> str:
     return f'exit code {code}' if code >= 0 else f'signal {-code}'
 
 
-class Stage(enum.Enum):
-    """What a generation is doing."""
-
-    STARTING = 'starting'
-    SERVING = 'serving'
-    DRAINING = 'draining'
-
-
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """What a master is told by; blocked while it executes itself anew."""
-
-
-@dataclass
-class Generation:
-    """One server; ``leash`` is the descriptor that leads to it."""
-
-    pid: int
-    leash: int
-    stage: str
-    since: float
-    known: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Estate:
-    """What is handed over when the master executes itself anew."""
-
-    listener: int
-    owns: bool
-    generations: list[Generation] = field(default_factory=list)
-    counts: dict[str, float] = field(default_factory=dict)
-    handovers: int = 0
-    lock: int = -1
-    """The descriptor that holds the lock of a node's warm server."""
-    bound: list[int] | None = None
-    """What tells our socket from others."""
-    wants: bool = True
-    """Whether what serves, if anything does, is not what there should be."""
-
-    @property
-    def descriptors(self) -> list[int]:
-        """What has to stay open."""
-        leashes = [one.leash for one in self.generations]
-        return [self.listener, self.lock, *leashes]
-
-    def encode(self) -> bytes:
-        """Return what :meth:`decode` reads."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def decode(cls, data: bytes) -> Estate:
-        """Return what an earlier life has left."""
-        found = json.loads(data)
-        found['generations'] = [Generation(**g) for g in found['generations']]
-        return cls(**found)
 
 
 class Master:
@@ -148,9 +94,12 @@ class Master:
         # Who finds out whether the next life can begin, and whether it can.
         self._trial: int | None = None
         self._goes_on = False
-        self._lost = time.monotonic()
+        now = time.monotonic()
+        self._lost = now if estate.lost is None else estate.lost
         self._pause = 0.0
-        self._due = time.monotonic()
+        self._due = now
+        # Whether what is starting began before somebody said "anew".
+        self._outdates = False
         self._waking, self._woken = socket.socketpair()
         self._selector = selectors.DefaultSelector()
 
@@ -179,13 +128,14 @@ class Master:
         if self._stops:
             self._end()
             return None
+        self._estate.lost = self._lost
         return self._estate
 
     def _stop(self, *_signal: object) -> None:
         self._stops = True
 
     def _renew(self, *_signal: object) -> None:
-        self._estate.wants = True
+        self._estate.wants = self._outdates = True
         self._renewal.changed()
 
     # -- generations ---------------------------------------------------------
@@ -213,9 +163,12 @@ class Master:
         self._reap()
         if self._goes_on:
             return
-        if self._trial is not None and self._renewal.is_void:
+        if self._outdates:
+            self._give_up()
+        now = time.monotonic()
+        if self._trial is not None and self._renewal.is_vain(now):
             os.kill(self._trial, signal.SIGKILL)
-        if time.monotonic() >= self._renewal.at:
+        if now >= self._renewal.at:
             self._try()
         if self._lacks() and time.monotonic() >= self._due:
             self._begin()
@@ -265,7 +218,7 @@ class Master:
                     self._hand_on(link)
                 else:
                     self._obey(said.removeprefix(server.CONTROL), link)
-        if said == server.READY:
+        if said == server.READY and one.stage == Stage.STARTING.value:
             self._ready(one)
         elif said.startswith(server.COUNTS):
             one.known = json.loads(said.removeprefix(server.COUNTS))
@@ -274,12 +227,12 @@ class Master:
             if one.stage == Stage.SERVING.value:
                 say(self._ui, f'{what} has changed: starting anew')
                 self._renew()
-                self._give_up()
         elif not said:
             self._selector.unregister(self._leashes[pid])
 
     def _give_up(self) -> None:
-        """End what began before a change, and would find out by itself."""
+        """End what began before a change; it would find out by itself."""
+        self._outdates = False
         for one in self._find(Stage.STARTING):
             one.stage = Stage.DRAINING.value
             with suppress(ProcessLookupError):
@@ -314,7 +267,7 @@ class Master:
 
     def _try(self) -> None:
         """Begin to find out whether the next life would start."""
-        self._renewal.tries()
+        self._renewal.tries(time.monotonic())
         try:
             self._trial = self._attempt(self._estate)
         except OSError as problem:
@@ -323,9 +276,9 @@ class Master:
 
     def _tried(self, code: int) -> None:
         self._trial = None
-        void = self._renewal.is_void
+        is_void = self._renewal.is_void
         self._goes_on = self._renewal.tried(fine=code == 0)
-        if code and not void:
+        if code and not is_void:
             self._stay(_how(code))
 
     def _stay(self, why: str) -> None:
@@ -370,7 +323,8 @@ class Master:
             if code == renewal.CHANGED and is_first:
                 # What was read while it changed is read again at once.
                 self._due = now
-            self._renewal.failed(now, code)
+            if one.stage == Stage.STARTING.value:
+                self._renewal.failed(now, code)
         say(
             self._ui,
             f'the server that was {one.stage} has ended ({_how(code)})',

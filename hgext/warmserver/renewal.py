@@ -23,6 +23,9 @@ CALM = 1.0
 CHANGED = 75
 """The exit code of a server that has read what changed meanwhile."""
 
+PATIENCE = 60.0
+"""Seconds after which a trial is in vain."""
+
 OUTDATED = 78
 """That of one whose master is older than itself."""
 
@@ -34,6 +37,7 @@ class Renewal:
         self._behind = self._failed = False
         self._from = math.inf
         self._tries = self._void = False
+        self._ends = math.inf
 
     @property
     def at(self) -> float:
@@ -44,6 +48,10 @@ class Renewal:
     def is_void(self) -> bool:
         """Whether a trial is under way that does not count."""
         return self._tries and self._void
+
+    def is_vain(self, now: float) -> bool:
+        """Tell whether to end the trial that is under way."""
+        return self._tries and (self._void or now >= self._ends)
 
     @property
     def is_first(self) -> bool:
@@ -68,9 +76,10 @@ class Renewal:
         if self._behind and code != CHANGED:
             self._from = now
 
-    def tries(self) -> None:
+    def tries(self, now: float) -> None:
         """A trial begins."""
         self._tries, self._void, self._from = True, False, math.inf
+        self._ends = now + PATIENCE
 
     def tried(self, fine: bool) -> bool:
         """A trial has ended; return whether to go on to the next life."""

@@ -33,7 +33,8 @@ from fleetpash import pash
 from ..fleet import daemon, edge
 from ..fleet.core.errors import SettingError
 from . import fresh, limits, rehearsal, renewal, worker
-from .master import Estate, Master, listen
+from .estate import Estate
+from .master import Master, listen
 from .request import SOCKET
 from .server import Plan, Server
 from .shelf import Shelf
@@ -151,14 +152,27 @@ def _flush() -> None:
     sys.stderr.flush()
 
 
+def _is_built_alike(hgrc: bytes) -> bool:
+    """Whether our master, which may be older, has built our environment so."""
+    with open('/proc/self/environ', 'rb') as file:
+        pairs = [one.partition(b'=') for one in file.read().split(b'\0')]
+    given = {name: value for name, _equals, value in pairs}
+    return _environment(hgrc, given).items() <= given.items()
+
+
+def _environment(hgrc: bytes, outer: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    env = pash.environment(os.fsdecode(hgrc), outer)
+    del env[b'HGFLEET_COMMAND']
+    return env
+
+
 def _spawn(hgrc: bytes, listener: int) -> tuple[int, socket.socket]:
     """Start a server; return its process, and the leash to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     outer = {
         name: os.environb[name] for name in pash.KEPT if name in os.environb
     }
-    env = pash.environment(os.fsdecode(hgrc), outer)
-    del env[b'HGFLEET_COMMAND']
+    env = _environment(hgrc, outer)
     told = [time.time_ns(), listener, theirs.fileno()]
     env[_SERVER] = json.dumps(told).encode()
     _flush()
@@ -189,12 +203,7 @@ def _generation(ui: Any, hgrc: bytes, told: list[int]) -> int:
     born, listening, leash = told
     for number in (listening, leash):
         os.set_inheritable(number, False)
-    # What our master, which may be older, has built; some of it has had its
-    # effect by now.
-    environ = encoding.environ
-    due = pash.environment(os.fsdecode(hgrc), dict(environ))
-    del due[b'HGFLEET_COMMAND']
-    if not due.items() <= environ.items():
+    if not _is_built_alike(hgrc):
         return renewal.OUTDATED
     os.chdir('/')
     practice = os.path.join(state_folder(ui), 'warm', _PRACTICE)
@@ -248,7 +257,8 @@ def _import_all(ui: Any, practice: str) -> bool:
         except BaseException:  # noqa: BLE001 the administrator is told
             said = traceback.format_exc()
         finally:
-            with open(writing, 'wb') as file:
+            # Whoever was to read it may be gone.
+            with suppress(OSError), open(writing, 'wb') as file:
                 pickle.dump(said, file)
             os._exit(0)
     os.close(writing)

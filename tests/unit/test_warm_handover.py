@@ -202,6 +202,34 @@ def test_what_starts_when_something_changes_is_not_waited_for(
     assert 'that was starting has ended' not in bare.log()
 
 
+def test_a_start_that_hangs_is_given_up_when_one_says_so(bare: Bare) -> None:
+    (bare.folder / 'slow').touch()
+    bare.hg('warmserver::reload', hgrc=True)
+    bare.until('a start', lambda: starts(bare))
+    (first,) = starting(bare)
+    bare.hg('warmserver::reload', hgrc=True)
+    bare.until('another', lambda: starting(bare) not in ([], [first]))
+    (second,) = starting(bare)
+    os.kill(master(bare), signal.SIGHUP)
+    bare.until('a third', lambda: starting(bare) not in ([], [second]))
+    (bare.folder / 'slow').unlink()
+    bare.until('next', lambda: bare.stages() == ['serving'])
+
+
+_SET = """\
+import os
+os.environ['PATH'] = '/elsewhere'
+os.environ['LANG'] = 'C'
+"""
+
+
+def test_extensions_may_change_the_environment(tmp_path: Path) -> None:
+    (tmp_path / 'set.py').write_text(_SET)
+    with Bare(tmp_path, f'[extensions]\nset = {tmp_path}/set.py\n') as bare:
+        assert bare.served('rw', HELLO).output.count(GREETING) == 1
+        assert not is_renewed(bare)
+
+
 def test_one_that_an_older_master_has_started_ends(bare: Bare) -> None:
     """Its environment may not be what sessions are to have."""
     there = {

@@ -6,7 +6,13 @@ import math
 
 import pytest
 
-from hgext3rd.warmserver.renewal import CALM, CHANGED, OUTDATED, Renewal
+from hgext3rd.warmserver.renewal import (
+    CALM,
+    CHANGED,
+    OUTDATED,
+    PATIENCE,
+    Renewal,
+)
 
 NOW = 100.0
 
@@ -25,7 +31,7 @@ def test_a_change_is_followed_by_a_trial_when_all_is_calm() -> None:
     assert one.at == math.inf
     one.ready(NOW)
     assert one.at == NOW + CALM
-    one.tries()
+    one.tries(NOW)
     assert one.at == math.inf
     assert one.tried(fine=True)
 
@@ -44,16 +50,17 @@ def test_a_change_makes_a_trial_void() -> None:
     one = Renewal()
     one.changed()
     one.ready(NOW)
-    one.tries()
+    one.tries(NOW)
     assert not one.is_void
     one.changed()
     assert one.is_void
+    assert one.is_vain(NOW)
     # Whatever happens before it has ended.
     one.failed(NOW, 1)
     assert one.at == math.inf
     assert not one.tried(fine=True)
     assert one.at == NOW
-    one.tries()
+    one.tries(NOW)
     assert one.tried(fine=True)
 
 
@@ -61,7 +68,10 @@ def test_a_trial_that_fails_waits_for_the_next_server() -> None:
     one = Renewal()
     one.changed()
     one.ready(NOW)
-    one.tries()
+    one.tries(NOW)
+    assert not one.is_vain(NOW + PATIENCE / 2)
+    assert one.is_vain(NOW + PATIENCE)
+    assert not one.is_void
     assert not one.tried(fine=False)
     assert one.at == math.inf
     one.ready(NOW + 9)
@@ -87,7 +97,7 @@ def test_a_start_that_fails(behind: bool, code: int, at: float) -> None:
     assert one.at == at
     assert not one.is_first
     if at == NOW:
-        one.tries()
+        one.tries(NOW)
         assert one.is_first
         assert not one.tried(fine=False)
     # What has kept it from starting is gone; who knows what it was.
