@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -103,6 +103,15 @@ def starts(bare: Bare) -> bool:
     return bool(starting(bare))
 
 
+def begins(bare: Bare) -> int:
+    """Have the next server begin, and take its time; return its process."""
+    (bare.folder / 'slow').touch()
+    bare.hg('warmserver::reload', hgrc=True)
+    bare.until('a start', lambda: starts(bare))
+    (pid,) = starting(bare)
+    return pid
+
+
 def test_who_comes_after_a_change_is_served_by_the_next(bare: Bare) -> None:
     (bare.folder / 'slow').touch()
     change(bare)
@@ -169,8 +178,6 @@ def test_while_it_is_stopped_no_one_waits(bare: Bare) -> None:
         bare.until('a start', lambda: starts(bare))
         bare.stop()
         assert answered(one)
-    with suppress(FileNotFoundError):
-        (bare.folder / 'slow').unlink()
     assert 'outcome=served' not in (bare.folder / 'log').read_text()
 
 
@@ -189,10 +196,7 @@ def test_a_start_that_fails_makes_the_master_anew(bare: Bare) -> None:
 def test_what_starts_when_something_changes_is_not_waited_for(
     bare: Bare,
 ) -> None:
-    (bare.folder / 'slow').touch()
-    bare.hg('warmserver::reload', hgrc=True)
-    bare.until('a start', lambda: starts(bare))
-    (first,) = starting(bare)
+    first = begins(bare)
     change(bare)
     with asked(bare) as one:
         bare.until('another', lambda: starting(bare) not in ([], [first]))
@@ -203,10 +207,7 @@ def test_what_starts_when_something_changes_is_not_waited_for(
 
 
 def test_a_start_that_hangs_is_given_up_when_one_says_so(bare: Bare) -> None:
-    (bare.folder / 'slow').touch()
-    bare.hg('warmserver::reload', hgrc=True)
-    bare.until('a start', lambda: starts(bare))
-    (first,) = starting(bare)
+    first = begins(bare)
     bare.hg('warmserver::reload', hgrc=True)
     bare.until('another', lambda: starting(bare) not in ([], [first]))
     (second,) = starting(bare)
@@ -245,9 +246,7 @@ def test_one_that_an_older_master_has_started_ends(bare: Bare) -> None:
 def test_a_socket_that_is_removed_while_it_starts_is_made_again(
     bare: Bare,
 ) -> None:
-    (bare.folder / 'slow').touch()
-    bare.hg('warmserver::reload', hgrc=True)
-    bare.until('a start', lambda: starts(bare))
+    begins(bare)
     os.unlink(bare.path)
     (bare.folder / 'slow').unlink()
     bare.until('again', lambda: os.path.exists(bare.path))
